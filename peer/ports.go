@@ -1,0 +1,114 @@
+package peer
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/control"
+	"shoal/peer/trust"
+	"shoal/runtime"
+)
+
+// Store keeps what must outlive the program. Commit returns only when all of it is on disk.
+type Store interface {
+	Load() (Stored, error)
+	Commit(batch Batch) error
+	Close() error
+}
+
+// Stored is everything that a Store holds.
+type Stored struct {
+	Ops          []crdt.Op // not re-verified: they were when they came in
+	Book         []gossip.Member
+	Certificates [][]byte
+	Boot         uint64 // how often this store was loaded, this time included
+}
+
+// Batch is written whole or not at all.
+type Batch struct {
+	control.Persist
+	Certificates [][]byte
+}
+
+// Streams carry everything that gossip does not. Messages are whole and in order per
+// peer; a peer that is slow or away loses messages, never delays others. Both ends know each other's key.
+type Streams interface {
+	// Send queues one coded message and never blocks: at most 64 messages or 8 MiB wait per peer, the newest beyond
+	// that are dropped (reconciliation repairs it). at is where the peer was last known.
+	Send(to trust.PeerID, at netip.AddrPort, message []byte)
+	// Dial opens a byte stream to another peer's API.
+	Dial(ctx context.Context, to trust.PeerID, at netip.AddrPort) (net.Conn, error)
+	// Close ends all streams.
+	Close() error
+}
+
+// StreamHandler is what a Streams adapter calls. Calls may be concurrent.
+type StreamHandler interface {
+	// Known says whether a peer may open streams other than to join.
+	Known(id trust.PeerID) bool
+	// Receive takes one message; blocking here pushes back on that sender alone.
+	Receive(from trust.PeerID, message []byte)
+	// Admit answers a request to join from the holder of id's key.
+	Admit(ctx context.Context, id trust.PeerID, request []byte) (reply []byte, err error)
+	// ServeAPI takes a stream that another peer opened with Dial, and owns it.
+	ServeAPI(from trust.PeerID, conn net.Conn)
+}
+
+// Prober probes running containers and reports changes.
+type Prober interface {
+	// Watch probes one container of one generation until Forget; a further Watch of the same container replaces it.
+	Watch(target ProbeTarget)
+	Forget(id runtime.InstanceID, container string)
+	Close()
+}
+
+// ProbeTarget is a container to be probed.
+type ProbeTarget struct {
+	Instance   runtime.InstanceID
+	Container  string
+	Generation uint64
+	Address    netip.Addr
+	Readiness  *runtime.Probe
+	Liveness   *runtime.Probe
+}
+
+// Ticker reads both clocks of the machine. In the bubble it is the bubble's.
+type Ticker func() control.Clock
+
+// Ports are the adapters that a peer is built from.
+type Ports struct {
+	Store   Store
+	Streams func(StreamHandler) (Streams, error)
+	Gossip  func(changed func(gossip.Member)) (gossip.Cluster, error)
+	Runtime func(exited func(runtime.Status)) (runtime.Runtime, error)
+	Prober  func(exec ExecFunc, changed func(control.Probed)) Prober
+	Now     Ticker
+}
+
+// ExecFunc runs a command in a container, for exec probes.
+type ExecFunc func(ctx context.Context, id runtime.InstanceID, container string, command []string) (exitCode int, output []byte, err error)
+
+// Backend is what the API serves from. *Peer implements it.
+type Backend interface {
+	// Read runs look in the peer's loop, against the state of the last flush. look must be short and keep nothing.
+	Read(ctx context.Context, look func(*control.Machine)) error
+	// Write makes one change durable on this peer. Request in w is ignored.
+	Write(ctx context.Context, w control.Write) (control.Reply, error)
+	// Changed returns a channel that is closed when the version has risen above since.
+	Changed(since uint64) <-chan struct{}
+	// Leave hands over this peer's work and then stops the peer.
+	Leave(ctx context.Context, within time.Duration) error
+	// CreateTicket records a ticket that admits uses peers until expires.
+	CreateTicket(ctx context.Context, uses int, expires time.Duration) (trust.Ticket, error)
+	// Logs reads a container's output on this peer.
+	Logs(ctx context.Context, id runtime.InstanceID, container string, options runtime.LogOptions) (io.ReadCloser, error)
+	// Exec runs a command in a container on this peer.
+	Exec(ctx context.Context, id runtime.InstanceID, container string, command []string) (runtime.ExecResult, error)
+	// DialAPI opens a stream to another peer's API.
+	DialAPI(ctx context.Context, id crdt.PeerID) (net.Conn, error)
+}

@@ -1,0 +1,58 @@
+package wire
+
+// Observation is the body of a peer's row: itself, and all its instances. Times are
+// milliseconds since 1970 by that peer's clock; 0 is unknown.
+type Observation struct {
+	Labels    map[string]string `cbor:"1,keyasint,omitempty"`
+	Subnet    string            `cbor:"2,keyasint,omitempty"`
+	Draining  bool              `cbor:"3,keyasint,omitempty"`
+	Images    []string          `cbor:"4,keyasint,omitempty"`
+	Instances []Instance        `cbor:"5,keyasint,omitempty"`
+	Refusals  []Refusal         `cbor:"6,keyasint,omitempty"`
+	CPUMillis int64             `cbor:"7,keyasint,omitempty"` // room
+	Memory    int64             `cbor:"8,keyasint,omitempty"`
+	At        int64             `cbor:"9,keyasint,omitempty"` // when it was made
+}
+
+// Instance is one instance that the peer holds.
+type Instance struct {
+	ID         string      `cbor:"1,keyasint"`
+	Replica    string      `cbor:"2,keyasint"`
+	Revision   string      `cbor:"3,keyasint"`
+	State      string      `cbor:"4,keyasint"`
+	Ready      bool        `cbor:"5,keyasint,omitempty"`
+	Address    string      `cbor:"6,keyasint,omitempty"`
+	Since      int64       `cbor:"7,keyasint,omitempty"`
+	CPUMillis  int64       `cbor:"8,keyasint,omitempty"` // admitted
+	Memory     int64       `cbor:"9,keyasint,omitempty"`
+	Containers []Container `cbor:"10,keyasint,omitempty"`
+	Workload   string      `cbor:"11,keyasint,omitempty"`
+}
+
+// Container is one container of an Instance.
+type Container struct {
+	Name       string `cbor:"1,keyasint"`
+	Image      string `cbor:"2,keyasint,omitempty"`
+	Generation uint64 `cbor:"3,keyasint,omitempty"`
+	Phase      uint8  `cbor:"4,keyasint,omitempty"`
+	Ready      bool   `cbor:"5,keyasint,omitempty"`
+	Restarts   int    `cbor:"6,keyasint,omitempty"`
+	StartedAt  int64  `cbor:"7,keyasint,omitempty"`
+	ExitCode   int    `cbor:"8,keyasint,omitempty"`
+	Reason     string `cbor:"9,keyasint,omitempty"`
+	Detail     string `cbor:"10,keyasint,omitempty"`
+}
+
+// Refusal is the peer's word that it cannot run a replica's revision for some time from At on.
+type Refusal struct {
+	Replica   string `cbor:"1,keyasint"`
+	Revision  string `cbor:"2,keyasint"`
+	Reason    string `cbor:"3,keyasint,omitempty"`
+	ForMillis int64  `cbor:"4,keyasint"`
+}
+
+// EncodeObservation gives the canonical bytes of o.
+func EncodeObservation(o Observation) []byte { panic("unwritten") }
+
+// DecodeObservation reads what EncodeObservation wrote, also by a newer version.
+func DecodeObservation(data []byte) (Observation, error) { panic("unwritten") }

@@ -1,0 +1,3 @@
+package wire
+
+// Op, Row, Message, Certificate, Observation, JoinRequest, JoinReply: own nouns of this package, see codec.go.
