@@ -86,6 +86,7 @@ type Ports struct {
 	Streams func(StreamHandler) (Streams, error)
 	Gossip  func(changed func(gossip.Member)) (gossip.Cluster, error)
 	Runtime func(exited func(runtime.Status)) (runtime.Runtime, error)
+	Images  runtime.Images
 	Prober  func(exec ExecFunc, changed func(control.Probed)) Prober
 	Now     Ticker
 }
@@ -109,6 +110,9 @@ type Backend interface {
 	Logs(ctx context.Context, id runtime.InstanceID, container string, options runtime.LogOptions) (io.ReadCloser, error)
 	// Exec runs a command in a container on this peer.
 	Exec(ctx context.Context, id runtime.InstanceID, container string, command []string) (runtime.ExecResult, error)
+	// ImportImage and ListImages are those of runtime.Images on this peer.
+	ImportImage(ctx context.Context, archive io.Reader, name string) (runtime.Image, error)
+	ListImages(ctx context.Context) ([]runtime.Image, error)
 	// DialAPI opens a stream to another peer's API.
 	DialAPI(ctx context.Context, id crdt.PeerID) (net.Conn, error)
 }

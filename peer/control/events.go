@@ -65,6 +65,7 @@ type Probed struct {
 type SelfChanged struct {
 	Room   gossip.Room
 	Health gossip.Health
+	Images []string // references of the images held
 }
 
 // LeaveAsked begins to hand over this peer's work; the Reply comes when nothing is left here or Within has passed.
