@@ -3,11 +3,14 @@ package control
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"shoal/crdt"
 	"shoal/gossip"
+	"shoal/peer/manifest"
 	"shoal/peer/replication"
+	"shoal/peer/wire"
 	"shoal/placement"
 	"shoal/runtime"
 )
@@ -21,6 +24,10 @@ type Config struct {
 	Sign   func(message []byte) []byte
 	Pick   func(n int) int // a random number below n
 	Tuning Tuning
+
+	// Decode reads the body of a row; nil means wire.DecodeObservation. It is here so that the many
+	// machines of one simulation can share what they decode. The result is never changed.
+	Decode func(body []byte) (*wire.Observation, error)
 }
 
 // Tuning holds the machine's time constants. The zero value of each means its default.
@@ -41,16 +48,104 @@ type Saved struct {
 }
 
 // Machine is the control core of one peer. Not safe for concurrent use.
-type Machine struct{}
+type Machine struct {
+	config Config
+	self   crdt.PeerID
+	now    Clock
+	begun  bool // a Flush has run
+	inbox  []Event
+	out    Output
+	wake   time.Duration // the earliest deadline; 0 for none
+
+	set     *crdt.Set
+	spread  *replication.Machine
+	lastOwn crdt.Time // the highest time of any stamp of this writer
+
+	objects      map[crdt.Key]*object
+	objectsDirty map[crdt.Key]bool
+
+	members      map[crdt.PeerID]*member
+	rows         map[crdt.PeerID]*row // the newest of each peer, this one's own included
+	greet        []crdt.PeerID        // peers that just came: they get this peer's row directly
+	liveDirty    bool
+	settleOpen   bool // whether new instances may be started was true at the last flush
+	reconcileDue time.Duration
+
+	room     gossip.Room
+	health   gossip.Health
+	images   []string
+	draining bool
+	leaves   []leave
+	rowDirty bool
+	sealed   []byte // the body of the last row sealed, without its time
+	sequence uint64
+
+	planner     planner
+	held        map[runtime.InstanceID]*instance
+	heldIDs     []runtime.InstanceID            // sorted
+	generations map[runtime.InstanceID]uint64   // the highest generation of instances that were removed
+	refusals    map[refusalKey]*refusal
+	notes       noteLog
+	version     uint64
+	touched     bool // a reader could see a change since the last flush
+
+	// What P13 guards; tests put failing ones here.
+	read func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
+	plan func(placement.View) placement.Plan
+}
 
 // New returns a machine that resumes from saved.
-func New(config Config, saved Saved) *Machine { panic("unwritten") }
+func New(config Config, saved Saved) *Machine {
+	config.Tuning = config.Tuning.withDefaults()
+	if config.Decode == nil {
+		config.Decode = decodeRow
+	}
+	set := crdt.NewSet()
+	m := &Machine{
+		config:       config,
+		self:         crdt.PeerID(config.Self.ID),
+		set:          set,
+		objects:      map[crdt.Key]*object{},
+		objectsDirty: map[crdt.Key]bool{},
+		members:      map[crdt.PeerID]*member{},
+		rows:         map[crdt.PeerID]*row{},
+		room:         config.Self.Room,
+		health:       config.Self.Health,
+		rowDirty:     true,
+		held:         map[runtime.InstanceID]*instance{},
+		generations:  map[runtime.InstanceID]uint64{},
+		refusals:     map[refusalKey]*refusal{},
+		notes:        newNoteLog(),
+		version:      config.Boot << 32,
+		read:         readForm,
+		plan:         placement.View.Plan,
+	}
+	m.spread = replication.New(m.self, set, config.Pick)
+	m.planner.stale, m.planner.wantedStale = true, true
+	m.resumeIntent(saved.Ops)
+	m.resumeBook(saved.Book)
+	m.adopt(saved.Instances)
+	return m
+}
 
-// Step records a fact. It never fails, plans nothing, and gives out nothing.
-func (m *Machine) Step(event Event) { panic("unwritten") }
-
-// Flush plans once for all facts since the last one, and returns everything to do.
-func (m *Machine) Flush(now Clock) Output { panic("unwritten") }
+func (t Tuning) withDefaults() Tuning {
+	for _, d := range []struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		{&t.Settle, 3 * time.Second},
+		{&t.ReconcileEach, 2 * time.Second},
+		{&t.BackoffFirst, time.Second},
+		{&t.BackoffMost, 5 * time.Minute},
+		{&t.BackoffReset, 10 * time.Minute},
+		{&t.RefuseFor, 30 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.usual
+		}
+	}
+	return t
+}
 
 // ErrStale answers a Write whose Seen lacks this peer's own latest operation on the object: read again, and retry.
 var ErrStale = errors.New("the object has changed since it was read")
@@ -58,100 +153,4 @@ var ErrStale = errors.New("the object has changed since it was read")
 // InvalidError answers a Write after which the object would be invalid.
 type InvalidError struct{ Faults []string }
 
-func (e *InvalidError) Error() string { panic("unwritten") }
-
-// The methods below read the state as of the last Flush. What they return belongs to the caller.
-
-// Objects returns the live objects of one kind, in all namespaces when namespace is empty, sorted by key.
-func (m *Machine) Objects(kind, namespace string) []crdt.Object { panic("unwritten") }
-
-// Object returns one object, live or not; false if nothing is known of it.
-func (m *Machine) Object(key crdt.Key) (crdt.Object, bool) { panic("unwritten") }
-
-// Invalid returns why the object as merged is not valid and an earlier form is in force; nil if it is valid.
-func (m *Machine) Invalid(key crdt.Key) []string { panic("unwritten") }
-
-// Members returns the peers known, sorted by ID.
-func (m *Machine) Members() []MemberView { panic("unwritten") }
-
-// Replicas returns all replicas wanted or held, sorted by ID.
-func (m *Machine) Replicas() []ReplicaView { panic("unwritten") }
-
-// Why returns every peer's verdict on one replica; false if there is no such replica.
-func (m *Machine) Why(replica placement.ReplicaID) ([]placement.Verdict, bool) { panic("unwritten") }
-
-// Notes returns the notes kept, oldest first: at most 1,000.
-func (m *Machine) Notes() []Note { panic("unwritten") }
-
-// Version is this peer's own resource version: it rises with every change that a reader could see.
-func (m *Machine) Version() uint64 { panic("unwritten") }
-
-// Digests returns the digest of the intent and that of the plan.
-func (m *Machine) Digests() (intent, plan [32]byte) { panic("unwritten") }
-
-// Admitted returns the sum of requests admitted here, and the room it must stay within (P6).
-func (m *Machine) Admitted() (sum, room placement.Resources) { panic("unwritten") }
-
-// MemberView is a peer as this one sees it.
-type MemberView struct {
-	gossip.Member
-	Boot     uint64 // 0 until its first row has arrived
-	Labels   map[string]string
-	Subnet   netip.Prefix
-	Draining bool
-	Admitted placement.Resources
-	Images   []string
-	Since    time.Duration // Clock.Elapsed at which its State was learned
-	RowAge   time.Duration // how old its newest row is, by this peer's clock
-	Row      replication.Version
-}
-
-// ReplicaView is one replica with every instance of it that any peer holds.
-type ReplicaView struct {
-	ID         placement.ReplicaID
-	Workload   crdt.Key
-	Ordinal    int
-	Wanted     bool
-	Assignment placement.Assignment
-	Pending    string // why it is not placed, for people; empty when it is
-	Instances  []InstanceView
-}
-
-// InstanceState is a rung of an instance's ladder.
-type InstanceState string
-
-const (
-	Admitted  InstanceState = "Admitted"
-	Preparing InstanceState = "Preparing"
-	Starting  InstanceState = "Starting"
-	Running   InstanceState = "Running"
-	BackOff   InstanceState = "BackOff" // waits before the next restart
-	Stopping  InstanceState = "Stopping"
-)
-
-// InstanceView is one instance as its holder observed it.
-type InstanceView struct {
-	Instance   runtime.InstanceID
-	Peer       crdt.PeerID
-	Revision   placement.Revision
-	Current    bool // its revision is the one wanted
-	State      InstanceState
-	Ready      bool
-	Address    netip.Addr
-	Since      time.Time // admitted, by its holder's clock
-	Containers []ContainerView
-}
-
-// ContainerView is one container of an instance.
-type ContainerView struct {
-	Name       string
-	Image      string
-	Generation uint64
-	Phase      runtime.Phase
-	Ready      bool
-	Restarts   int
-	StartedAt  time.Time
-	ExitCode   int
-	Reason     string // why it waits or ended
-	Detail     string // "HTTP 503"
-}
+func (e *InvalidError) Error() string { return strings.Join(e.Faults, "; ") }
