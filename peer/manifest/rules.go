@@ -1,0 +1,145 @@
+package manifest
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// rule looks at one decoded value and says what is wrong with it; empty when nothing is.
+type rule func(v reflect.Value) string
+
+// ruleOf reads one rule of a tag. A rule that does not exist is a mistake in kinds.go.
+func ruleOf(text string) rule {
+	name, argument, _ := strings.Cut(text, "=")
+	switch name {
+	case "min", "max":
+		bound, err := strconv.ParseInt(argument, 10, 64)
+		if err != nil {
+			panic("manifest: rule " + text)
+		}
+		return func(v reflect.Value) string { return bounded(name, v.Int(), bound) }
+	case "oneof":
+		return func(v reflect.Value) string { return oneOf(v.String(), strings.Split(argument, "|")) }
+	case "labels":
+		return func(v reflect.Value) string { return eachPair(v, labelValue) }
+	case "annotations":
+		return func(v reflect.Value) string { return eachPair(v, func(string) string { return "" }) }
+	case "capability":
+		return func(v reflect.Value) string { return eachString(v, capability) }
+	}
+	check, ok := map[string]func(string) string{
+		"label": dnsLabel, "env": envName, "absolute": absolute, "image": imageName, "portname": portName,
+	}[name]
+	if !ok {
+		panic("manifest: no rule " + text)
+	}
+	return func(v reflect.Value) string { return check(v.String()) }
+}
+
+func bounded(name string, value, bound int64) string {
+	if name == "min" && value < bound {
+		return fmt.Sprintf("must be at least %d, not %d", bound, value)
+	}
+	if name == "max" && value > bound {
+		return fmt.Sprintf("must be at most %d, not %d", bound, value)
+	}
+	return ""
+}
+
+func oneOf(value string, allowed []string) string {
+	for _, a := range allowed {
+		if value == a {
+			return ""
+		}
+	}
+	if len(allowed) == 1 {
+		return fmt.Sprintf("%q is not supported yet: only %s is", clip(value), allowed[0])
+	}
+	return fmt.Sprintf("must be one of %s, not %q", strings.Join(allowed, ", "), clip(value))
+}
+
+func eachString(v reflect.Value, check func(string) string) string {
+	for i := range v.Len() {
+		if fault := check(v.Index(i).String()); fault != "" {
+			return fault
+		}
+	}
+	return ""
+}
+
+func eachPair(v reflect.Value, check func(string) string) string {
+	pairs := v.Interface().(map[string]string)
+	for _, key := range sortedKeys(pairs) {
+		if !labelKey.MatchString(key) || len(key) > 317 {
+			return fmt.Sprintf("%q is not a valid key: letters, digits, '-', '_' and '.', with an optional domain and '/' before", clip(key))
+		}
+		if fault := check(pairs[key]); fault != "" {
+			return fmt.Sprintf("%s: %s", key, fault)
+		}
+	}
+	return ""
+}
+
+var (
+	label      = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelText  = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+	portText   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$`)
+	capText    = regexp.MustCompile(`^[A-Z][A-Z_]{1,40}$`)
+	imageText  = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._/:@+]{0,511}$`)
+	oneOfAlpha = regexp.MustCompile(`[a-z]`)
+)
+
+func dnsLabel(text string) string {
+	if text == "" || label.MatchString(text) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not a DNS label: at most 63 lower-case letters, digits and '-', with a letter or digit at both ends", clip(text))
+}
+
+func labelValue(text string) string {
+	if labelText.MatchString(text) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not a label's value: at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends", clip(text))
+}
+
+func envName(text string) string {
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' || c == '=' {
+			return fmt.Sprintf("%q cannot be a variable's name: printable characters without spaces and '='", clip(text))
+		}
+	}
+	return ""
+}
+
+func absolute(text string) string {
+	if text == "" || strings.HasPrefix(text, "/") {
+		return ""
+	}
+	return fmt.Sprintf("%q must begin with /", clip(text))
+}
+
+func imageName(text string) string {
+	if imageText.MatchString(text) {
+		return ""
+	}
+	return fmt.Sprintf(`%q is not an image's name: write it like "nginx", "registry.example/web:1.2" or with "@sha256:…"`, clip(text))
+}
+
+func portName(text string) string {
+	if text == "" || portText.MatchString(text) && oneOfAlpha.MatchString(text) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not a port's name: at most 15 lower-case letters, digits and '-', at least one letter", clip(text))
+}
+
+func capability(text string) string {
+	if capText.MatchString(text) && !strings.HasPrefix(text, "CAP_") {
+		return ""
+	}
+	return fmt.Sprintf(`%q is not a capability: write it like "NET_BIND_SERVICE", without CAP_`, clip(text))
+}

@@ -1,0 +1,225 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/crdt"
+	"shoal/runtime"
+)
+
+// RestartAnnotation, followed by an ordinal, is an annotation of a workload: a new value of it
+// replaces that one replica.
+const RestartAnnotation = "shoal/restart."
+
+// Workload is what an object asks to run, in the form that placement and control use.
+type Workload struct {
+	Key                crdt.Key
+	Replicas           int
+	Revision           string       // 8 hex digits: hash of Template with defaults, the same on every peer
+	Template           runtime.Spec // Instance, Hostname and Note empty
+	RequestCPUMillis   int64
+	RequestMemoryBytes int64
+	NodeSelector       map[string]string
+	GraceSeconds       int64
+	MaxSurge           int               // resolved: how many replicas above Replicas a rollout may run
+	Labels             map[string]string // of the template
+	MinReadySeconds    int64
+	Restarts           map[int]string // per ordinal: the mark of annotation shoal/restart.ORDINAL; part of that replica's revision
+}
+
+// WorkloadOf reads a valid object in the form that Tree gives; false for kinds that run nothing.
+func WorkloadOf(key crdt.Key, tree map[string]any) (Workload, bool) {
+	c := &checker{}
+	object, _, ok := c.object(nodeOf(tree))
+	if !ok {
+		return Workload{}, false
+	}
+	d, ok := object.Interface().(deployment)
+	if !ok {
+		return Workload{}, false
+	}
+	return d.workload(key), true
+}
+
+func (d deployment) workload(key crdt.Key) Workload {
+	pod := d.Spec.Template.Spec
+	w := Workload{
+		Key:             key,
+		Replicas:        int(*orDefault(d.Spec.Replicas, 1)),
+		Revision:        revision(d.Spec.Template),
+		NodeSelector:    pod.NodeSelector,
+		GraceSeconds:    *orDefault(pod.TerminationGracePeriodSeconds, 30),
+		MaxSurge:        d.Spec.surge(),
+		Labels:          d.Spec.Template.Metadata.Labels,
+		MinReadySeconds: d.Spec.MinReadySeconds,
+		Restarts:        restarts(d.Metadata.Annotations),
+	}
+	for _, c := range pod.Containers {
+		spec := c.spec(&pod)
+		w.Template.Containers = append(w.Template.Containers, spec)
+		w.RequestCPUMillis += spec.Limits.CPURequestMillis
+		w.RequestMemoryBytes += c.request("memory").Whole()
+	}
+	return w
+}
+
+func orDefault(value *int64, fallback int64) *int64 {
+	if value == nil {
+		return &fallback
+	}
+	return value
+}
+
+// surge resolves maxSurge, by default a quarter, to a number of at least 1.
+func (s deploymentSpec) surge() int {
+	amount := Amount{Number: 25, Percent: true}
+	if s.Strategy.RollingUpdate != nil && s.Strategy.RollingUpdate.MaxSurge != nil {
+		amount = *s.Strategy.RollingUpdate.MaxSurge
+	}
+	return int(max(1, amount.of(*orDefault(s.Replicas, 1))))
+}
+
+func restarts(annotations map[string]string) map[int]string {
+	marks := map[int]string{}
+	for key, mark := range annotations {
+		if text, ok := strings.CutPrefix(key, RestartAnnotation); ok {
+			if ordinal, err := strconv.Atoi(text); err == nil && ordinal >= 0 {
+				marks[ordinal] = mark
+			}
+		}
+	}
+	if len(marks) == 0 {
+		return nil
+	}
+	return marks
+}
+
+// request is what a container asks for: its request, else its limit, as in Kubernetes.
+func (c *container) request(name string) Quantity {
+	if q, ok := c.Resources.Requests[name]; ok {
+		return q
+	}
+	return c.Resources.Limits[name]
+}
+
+func (c *container) spec(pod *podSpec) runtime.Container {
+	spec := runtime.Container{
+		Name: c.Name, Image: c.Image, Command: c.Command, Args: c.Args, WorkingDir: c.WorkingDir,
+		Limits: runtime.Limits{
+			CPUMillis:        c.Resources.Limits["cpu"].Millis(),
+			CPURequestMillis: c.request("cpu").Millis(),
+			MemoryBytes:      c.Resources.Limits["memory"].Whole(),
+		},
+		Readiness: c.probeSpec(c.ReadinessProbe),
+		Liveness:  c.probeSpec(c.LivenessProbe),
+	}
+	for _, e := range c.Env {
+		spec.Env = append(spec.Env, runtime.Env{Name: e.Name, Value: e.Value})
+	}
+	for _, p := range c.Ports {
+		spec.Ports = append(spec.Ports, runtime.Port{Name: p.Name, Number: uint16(p.ContainerPort), Protocol: p.Protocol})
+	}
+	for _, m := range c.VolumeMounts {
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Volume: m.Name, Path: m.MountPath, ReadOnly: m.ReadOnly})
+	}
+	if s := c.SecurityContext; s != nil {
+		spec.ReadOnlyRoot = s.ReadOnlyRootFilesystem
+		spec.AddCapabilities, spec.DropCapabilities = s.Capabilities.Add, s.Capabilities.Drop
+	}
+	spec.User = userText(pod, c)
+	return spec
+}
+
+// userText is "uid" or "uid:gid"; empty for the image's own. A group alone is group of root, as in Kubernetes.
+func userText(pod *podSpec, c *container) string {
+	user, group, _ := pod.security(*c)
+	switch {
+	case user == nil && group == nil:
+		return ""
+	case group == nil:
+		return strconv.FormatInt(*user, 10)
+	}
+	return fmt.Sprintf("%d:%d", *orDefault(user, 0), *group)
+}
+
+func (c *container) probeSpec(p *probe) *runtime.Probe {
+	if p == nil {
+		return nil
+	}
+	spec := &runtime.Probe{
+		InitialDelay:     time.Duration(p.InitialDelaySeconds) * time.Second,
+		Period:           time.Duration(*orDefault(p.PeriodSeconds, 10)) * time.Second,
+		Timeout:          time.Duration(*orDefault(p.TimeoutSeconds, 1)) * time.Second,
+		SuccessThreshold: int(*orDefault(p.SuccessThreshold, 1)),
+		FailureThreshold: int(*orDefault(p.FailureThreshold, 3)),
+	}
+	switch {
+	case p.HTTPGet != nil:
+		spec.HTTP = &runtime.HTTPProbe{Path: p.HTTPGet.Path, Port: c.port(p.HTTPGet.Port), Scheme: p.HTTPGet.Scheme}
+		for _, h := range p.HTTPGet.HTTPHeaders {
+			spec.HTTP.Header = append(spec.HTTP.Header, runtime.Env{Name: h.Name, Value: h.Value})
+		}
+	case p.TCPSocket != nil:
+		spec.TCP = &runtime.TCPProbe{Port: c.port(p.TCPSocket.Port)}
+	case p.Exec != nil:
+		spec.Exec = p.Exec.Command
+	}
+	return spec
+}
+
+// revision hashes everything in a template that differs from its default. So neither the order of fields,
+// nor a default written out, nor a field that a later version of this program adds, makes a new revision.
+func revision(t template) string {
+	hash := sha256.New()
+	write := func(path, value string) { fmt.Fprintf(hash, "%q=%q\n", path, value) }
+	canonical(write, "", reflect.ValueOf(t), &field{of: reflect.TypeFor[template]()})
+	return hex.EncodeToString(hash.Sum(nil)[:4])
+}
+
+func canonical(write func(path, value string), path string, v reflect.Value, f *field) {
+	given := v.Kind() == reflect.Pointer // whose zero is a value too
+	if given {
+		if v.IsNil() {
+			return
+		}
+		v = v.Elem()
+		if v.Kind() == reflect.Struct {
+			write(path, "{}")
+		}
+	}
+	if c, ok := v.Interface().(interface{ canonical() string }); ok {
+		write(path, c.canonical())
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		s := shapes[v.Type()]
+		for _, name := range sortedKeys(s.byName) {
+			below := s.byName[name]
+			canonical(write, path+"/"+name, v.Field(below.index), below)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			canonical(write, path+"/"+strconv.Itoa(i), v.Index(i), &field{of: v.Type().Elem()})
+		}
+	case reflect.Map:
+		keys := v.MapKeys()
+		byText := make(map[string]reflect.Value, len(keys))
+		for _, key := range keys {
+			byText[key.String()] = v.MapIndex(key)
+		}
+		for _, key := range sortedKeys(byText) {
+			canonical(write, path+"/"+escape.Replace(key), byText[key], &field{of: v.Type().Elem()})
+		}
+	default:
+		if text := fmt.Sprint(v.Interface()); text != f.fallback && (given || !v.IsZero()) {
+			write(path, text)
+		}
+	}
+}

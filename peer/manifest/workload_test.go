@@ -1,0 +1,135 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shoal/runtime"
+)
+
+func workloadOf(t *testing.T, text string) Workload {
+	t.Helper()
+	d := decodeOne(t, text)
+	fields, err := Flatten(d.Key.Kind, d.Tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, ok := WorkloadOf(d.Key, Tree(d.Key, asFields(fields)))
+	if !ok {
+		t.Fatal("no workload")
+	}
+	return w
+}
+
+func TestWorkloadOf(t *testing.T) {
+	w := workloadOf(t, web)
+	if len(w.Revision) != 8 {
+		t.Errorf("revision %q", w.Revision)
+	}
+	want := Workload{
+		Key: w.Key, Replicas: 6, Revision: w.Revision, RequestCPUMillis: 50, RequestMemoryBytes: 32 << 20,
+		GraceSeconds: 30, MaxSurge: 2, Labels: map[string]string{"app": "web"},
+		Template: runtime.Spec{Containers: []runtime.Container{{
+			Name: "web", Image: "shoal.example/web:1",
+			Env:    []runtime.Env{{Name: "GREETING", Value: "hello"}},
+			Limits: runtime.Limits{CPURequestMillis: 50, MemoryBytes: 64 << 20},
+			Ports:  []runtime.Port{{Name: "http", Number: 8080, Protocol: "TCP"}},
+			Readiness: &runtime.Probe{
+				HTTP:   &runtime.HTTPProbe{Path: "/ready", Port: 8080, Scheme: "HTTP"},
+				Period: time.Second, Timeout: time.Second, SuccessThreshold: 1, FailureThreshold: 3,
+			},
+			Mounts: []runtime.Mount{{Volume: "scratch", Path: "/tmp/scratch"}},
+		}}},
+	}
+	if diff := cmp.Diff(want, w); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRevision(t *testing.T) {
+	base := workloadOf(t, web).Revision
+	same := map[string]string{
+		"replicas":          edit(t, "replicas: 6", "replicas: 8"),
+		"default written":   edit(t, "periodSeconds: 1", "periodSeconds: 1\n          failureThreshold: 3"),
+		"same amount":       edit(t, "cpu: 50m", "cpu: 0.05"),
+		"labels of its own": edit(t, "  labels: {app: web}", "  labels: {app: web, more: x}"),
+		"no effect":         edit(t, "imagePullPolicy: IfNotPresent", "imagePullPolicy: Always"),
+		"order":             edit(t, "        image: shoal.example/web:1\n        imagePullPolicy: IfNotPresent\n", "        imagePullPolicy: IfNotPresent\n        image: shoal.example/web:1\n"),
+	}
+	for name, text := range same {
+		if got := workloadOf(t, text).Revision; got != base {
+			t.Errorf("%s: made revision %s of %s", name, got, base)
+		}
+	}
+	seen := map[string]string{base: "base"}
+	for name, text := range map[string]string{
+		"image":       edit(t, "web:1", "web:2"),
+		"env":         edit(t, `"hello"`, `"bye"`),
+		"no grace":    edit(t, "      volumes:", "      terminationGracePeriodSeconds: 0\n      volumes:"),
+		"root":        edit(t, "        ports:", "        securityContext: {runAsUser: 0}\n        ports:"),
+		"annotation":  edit(t, "      labels:\n        app: web\n", "      labels:\n        app: web\n      annotations: {restartedAt: now}\n"),
+		"probe":       edit(t, "periodSeconds: 1", "periodSeconds: 2"),
+		"more limits": edit(t, "memory: 64Mi", "memory: 65Mi"),
+	} {
+		got := workloadOf(t, text).Revision
+		if other, taken := seen[got]; taken {
+			t.Errorf("%s has the revision of %s", name, other)
+		}
+		seen[got] = name
+	}
+}
+
+// TestRevisionIsForEver pins a revision: another value would restart every container of every
+// cluster at the next upgrade of the program.
+func TestRevisionIsForEver(t *testing.T) {
+	if got := workloadOf(t, web).Revision; got != "b9393238" {
+		t.Errorf("revision %s", got)
+	}
+}
+
+func TestSurge(t *testing.T) {
+	for surge, want := range map[string]int{"0": 1, "1": 1, "3": 3, `"50%"`: 3, `"1%"`: 1, `"100%"`: 6} {
+		text := edit(t, "  replicas: 6\n", "  replicas: 6\n  strategy: {rollingUpdate: {maxSurge: "+surge+"}}\n")
+		if got := workloadOf(t, text).MaxSurge; got != want {
+			t.Errorf("maxSurge %s gave %d, want %d", surge, got, want)
+		}
+	}
+}
+
+func TestRestartMarks(t *testing.T) {
+	w := workloadOf(t, edit(t, "  labels: {app: web}", "  annotations: {shoal/restart.2: \"a\", other: b}"))
+	if diff := cmp.Diff(map[int]string{2: "a"}, w.Restarts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamespaceRunsNothing(t *testing.T) {
+	d := decodeOne(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")
+	if _, ok := WorkloadOf(d.Key, d.Tree); ok || d.Key.Namespace != "" {
+		t.Errorf("%v %v", d.Key, ok)
+	}
+}
+
+func TestQuantities(t *testing.T) {
+	for text, want := range map[string]int64{"1": 1000, "50m": 50, "0.5": 500, ".5": 500, "1.": 1000, "32Mi": 32 << 20 * 1000,
+		"1G": 1e12, "1e3": 1e6, "1E": 1e18 * 1000 / 1000, "100n": 1, "0": 0, "+1": 1000} {
+		q, err := ParseQuantity(text)
+		if text == "1E" {
+			if err == nil {
+				t.Error("1E must be too large")
+			}
+			continue
+		}
+		if err != nil || q.Millis() != want {
+			t.Errorf("%s: %d, %v; want %d", text, q.Millis(), err, want)
+		}
+	}
+	for _, text := range []string{"", "m", "1x", "-1", "1 ", "0x1", "1_0", "1e400", "1/2", "Inf", strings.Repeat("9", 41), "1Mim", "1e1Mi", "."} {
+		if _, err := ParseQuantity(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
