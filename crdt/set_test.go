@@ -1,0 +1,275 @@
+package crdt
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var web = Key{"Deployment", "default", "web"}
+
+// author writes to its own set, as a peer does.
+type author struct {
+	id   PeerID
+	set  *Set
+	last Time
+}
+
+func (a *author) write(verb Verb, changes ...Change) Op {
+	seen := a.set.Seen(web)
+	a.last = Next(a.last, seen, time.UnixMilli(0))
+	op := hashed(Op{Key: web, Stamp: Stamp{a.last, a.id}, Seen: seen, Verb: verb, Changes: changes})
+	a.set.Add(op)
+	return op
+}
+
+func (a *author) hear(b *author) { a.set.AddObject(web, b.set.Ops(web)) }
+
+func set(p Path, value string) Change { return Change{p, []byte(value)} }
+
+func fields(s *Set) map[Path]string {
+	o, _ := s.Object(web)
+	result := map[Path]string{}
+	for _, f := range o.Fields {
+		result[f.Path] = string(f.Value)
+	}
+	return result
+}
+
+func two() (a, b *author) {
+	return &author{id: "a", set: NewSet()}, &author{id: "b", set: NewSet()}
+}
+
+func TestWritesToDifferentFieldsBothHold(t *testing.T) {
+	a, b := two()
+	a.write(Create, set("spec/replicas", "6"), set("spec/env", `"x"`))
+	b.hear(a)
+	a.write(Update, set("spec/replicas", "8"))
+	b.write(Update, set("spec/env", `"y"`))
+	a.hear(b)
+	if diff := cmp.Diff(map[Path]string{"spec/replicas": "8", "spec/env": `"y"`}, fields(a.set)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestConflictStaysUntilSomeoneWhoSawItWrites(t *testing.T) {
+	a, b := two()
+	a.write(Create, set("spec/replicas", "6"))
+	b.hear(a)
+	a.write(Update, set("spec/replicas", "8"))
+	b.write(Update, set("spec/replicas", "9"))
+	a.hear(b)
+	o, _ := a.set.Object(web)
+	want := []Rival{{Path: "spec/replicas", Value: []byte("8"), Writer: Stamp{2, "a"}}}
+	if diff := cmp.Diff(want, o.Fields[0].Conflicts); diff != "" {
+		t.Error(diff)
+	}
+	a.write(Update, set("spec/replicas", "8"))
+	if o, _ = a.set.Object(web); o.Fields[0].Conflicts != nil || string(o.Fields[0].Value) != "8" {
+		t.Errorf("after resolving: %+v", o.Fields[0])
+	}
+}
+
+func TestADeletionThatWonShowsWhatItBeat(t *testing.T) {
+	a, b := two()
+	a.write(Create, set("x", "1"))
+	b.hear(a)
+	a.write(Update, set("x", "2"))
+	b.write(Update, Change{Path: "x"})
+	a.hear(b)
+	o, _ := a.set.Object(web)
+	if len(o.Fields) != 0 || len(o.Deleted) != 1 || string(o.Deleted[0].Conflicts[0].Value) != "2" {
+		t.Errorf("got %+v", o)
+	}
+}
+
+func TestDeadStayDead(t *testing.T) {
+	a, b := two()
+	first := a.write(Create, set("x", "1"))
+	second := a.write(Update, set("x", "2"))
+	b.hear(a)
+	b.write(Delete)
+	for _, op := range []Op{first, second} {
+		if result, _ := b.set.Add(op); result != Obsolete {
+			t.Errorf("an operation from before the deletion is %v", result)
+		}
+	}
+	b.write(Create, set("y", "1"))
+	for range 2 {
+		b.hear(a)
+		a.hear(b)
+	}
+	if diff := cmp.Diff(map[Path]string{"y": "1"}, fields(a.set)); diff != "" {
+		t.Error(diff)
+	}
+	if got := len(a.set.Ops(web)); got != 1 {
+		t.Errorf("%d operations retained; the new life needs one", got)
+	}
+}
+
+func TestNewLifeStartsWithoutWhatDeleterMissed(t *testing.T) {
+	a, b := two()
+	a.write(Create, set("x", "1"))
+	b.hear(a)
+	a.write(Delete)
+	b.write(Update, set("y", "1"))
+	a.hear(b)
+	if o, _ := a.set.Object(web); o.Live || len(o.Fields) != 1 {
+		t.Errorf("deleted while another wrote: %+v", o)
+	}
+	a.write(Create, set("x", "2"))
+	if diff := cmp.Diff(map[Path]string{"x": "2"}, fields(a.set)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestClockFarAheadDoesNotBeatCausality(t *testing.T) {
+	a, b := two()
+	a.last = Time(time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()) << 16
+	a.write(Create, set("x", "1"))
+	b.hear(a)
+	b.write(Update, set("x", "2"))
+	a.hear(b)
+	if got := fields(a.set)["x"]; got != "2" {
+		t.Errorf("x is %s; the later writer had seen the earlier", got)
+	}
+}
+
+func TestUpdatesDoNotPileUp(t *testing.T) {
+	a, _ := two()
+	a.write(Create, set("x", "0"), set("y", "0"))
+	for i := range 100 {
+		a.write(Update, set("x", fmt.Sprint(i)), set("y", "1"))
+	}
+	if got := len(a.set.Ops(web)); got != 2 {
+		t.Errorf("%d operations retained; the Create and the last update are enough", got)
+	}
+}
+
+func TestNext(t *testing.T) {
+	ms := func(n int64) time.Time { return time.UnixMilli(n) }
+	for _, test := range []struct {
+		name string
+		last Time
+		seen Seen
+		wall time.Time
+		want Time
+	}{
+		{"wall is ahead", 1, Seen{"a": 2}, ms(5), 5 << 16},
+		{"own stamp is ahead", 6 << 16, nil, ms(5), 6<<16 + 1},
+		{"others are ahead", 1, Seen{"a": 7 << 16, "b": 3}, ms(5), 7<<16 + 1},
+		{"before 1970", 0, nil, ms(-5), 1},
+		{"beyond what a Time can hold", 3, nil, ms(1 << 48), 4},
+		{"the end of time", math.MaxUint64, nil, ms(5), math.MaxUint64},
+	} {
+		if got := Next(test.last, test.seen, test.wall); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+	if got := Time(5 << 16).Wall(); !got.Equal(ms(5)) {
+		t.Errorf("Wall is %v", got)
+	}
+}
+
+func TestInvalidOperationsChangeNothing(t *testing.T) {
+	good := Op{Key: web, Stamp: Stamp{5, "a"}, Changes: []Change{set("x", "1")}}
+	for name, spoil := range map[string]func(*Op){
+		"no kind":           func(o *Op) { o.Key.Kind = "" },
+		"no name":           func(o *Op) { o.Key.Name = "" },
+		"no writer":         func(o *Op) { o.Stamp.Writer = "" },
+		"no time":           func(o *Op) { o.Stamp.Time = 0 },
+		"unknown verb":      func(o *Op) { o.Verb = 3 },
+		"no change":         func(o *Op) { o.Changes = nil },
+		"saw itself":        func(o *Op) { o.Seen = Seen{"a": 5} },
+		"saw what is later": func(o *Op) { o.Seen = Seen{"b": 6} },
+	} {
+		op := good
+		spoil(&op)
+		s := NewSet()
+		if result, _ := s.Add(op); result != Invalid {
+			t.Errorf("%s: %v", name, result)
+		}
+		if s.AddObject(op.Key, []Op{op}); s.Len() != 0 {
+			t.Errorf("%s: AddObject took it", name)
+		}
+	}
+	if result, _ := NewSet().Add(good); result != Applied {
+		t.Errorf("the good one: %v", result)
+	}
+}
+
+func TestBucketsCoverAllKeys(t *testing.T) {
+	s := filled(1000)
+	total := 0
+	for b := range uint16(Buckets) {
+		for _, key := range s.BucketKeys(b) {
+			if key.Bucket() != b {
+				t.Fatalf("%s is in bucket %d", key, b)
+			}
+			total++
+		}
+	}
+	if total != 1000 || len(s.Keys()) != 1000 || s.Len() != 1000 {
+		t.Errorf("%d keys in buckets, %d in Keys, %d in Len", total, len(s.Keys()), s.Len())
+	}
+}
+
+// deployment is an object of ordinary size: 24 fields.
+func deployment(i int) Op {
+	op := Op{Key: Key{"Deployment", "default", fmt.Sprintf("web-%d", i)}, Stamp: Stamp{Time(i + 1), "p1"}, Verb: Create}
+	for n := range 24 {
+		op.Changes = append(op.Changes, Change{Path(fmt.Sprintf("spec/template/spec/containers/name=web/field%02d", n)), []byte(`"some value"`)})
+	}
+	return hashed(op)
+}
+
+func filled(n int) *Set {
+	s := NewSet()
+	for i := range n {
+		s.Add(deployment(i))
+	}
+	return s
+}
+
+func BenchmarkAdd(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		b.Run(fmt.Sprintf("objects=%d", n), func(b *testing.B) {
+			s := filled(n)
+			key := deployment(n / 2).Key
+			at := Time(1 << 40)
+			for b.Loop() {
+				at++
+				op := Op{Key: key, Stamp: Stamp{at, "p1"}, Seen: s.Seen(key), Changes: []Change{set("spec/replicas", "8")}}
+				op.Hash[0], op.Hash[1], op.Hash[2] = byte(at), byte(at>>8), byte(at>>16)
+				if result, _ := s.Add(op); result != Applied {
+					b.Fatal(result)
+				}
+				s.Digest()
+			}
+		})
+	}
+}
+
+func BenchmarkObject(b *testing.B) {
+	s := filled(1)
+	for b.Loop() {
+		s.Object(deployment0)
+	}
+}
+
+var deployment0 = Key{"Deployment", "default", "web-0"}
+
+func BenchmarkFill(b *testing.B) {
+	ops := make([]Op, 100_000)
+	for i := range ops {
+		ops[i] = deployment(i)
+	}
+	for b.Loop() {
+		s := NewSet()
+		s.Load(ops)
+		s.Digest()
+	}
+}
