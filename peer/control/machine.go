@@ -68,7 +68,7 @@ type Machine struct {
 	rows         map[crdt.PeerID]*row // the newest of each peer, this one's own included
 	greet        []crdt.PeerID        // peers that just came: they get this peer's row directly
 	liveDirty    bool
-	settleOpen   bool // whether new instances may be started was true at the last flush
+	selfAddr     netip.AddrPort // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
 
 	room     gossip.Room
@@ -77,13 +77,14 @@ type Machine struct {
 	draining bool
 	leaves   []leave
 	rowDirty bool
-	sealed   []byte // the body of the last row sealed, without its time
+	body     []byte // of this peer's newest row, without its time
+	unsealed bool   // body was not sealed yet
 	sequence uint64
 
 	planner     planner
 	held        map[runtime.InstanceID]*instance
-	heldIDs     []runtime.InstanceID            // sorted
-	generations map[runtime.InstanceID]uint64   // the highest generation of instances that were removed
+	heldIDs     []runtime.InstanceID          // sorted
+	generations map[runtime.InstanceID]uint64 // the highest generation of instances that were removed
 	refusals    map[refusalKey]*refusal
 	notes       noteLog
 	version     uint64

@@ -1,0 +1,172 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/manifest"
+	"shoal/peer/replication"
+	"shoal/peer/wire"
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+// This file alone turns the nouns of one room into those of another.
+
+// mostAmount bounds what a row may claim, so that no sum of claims can overflow.
+const mostAmount = 1 << 50
+
+func amount(n int64) int64 { return min(max(n, 0), mostAmount) }
+
+func resources(cpuMillis, memoryBytes int64) placement.Resources {
+	return placement.Resources{CPUMillis: amount(cpuMillis), MemoryBytes: amount(memoryBytes)}
+}
+
+func roomOf(r gossip.Room) placement.Resources { return resources(r.CPUMillis, r.MemoryBytes) }
+
+func plus(a, b placement.Resources) placement.Resources {
+	return placement.Resources{CPUMillis: a.CPUMillis + b.CPUMillis, MemoryBytes: a.MemoryBytes + b.MemoryBytes}
+}
+
+func minus(a, b placement.Resources) placement.Resources {
+	return placement.Resources{CPUMillis: a.CPUMillis - b.CPUMillis, MemoryBytes: a.MemoryBytes - b.MemoryBytes}
+}
+
+func workloadID(key crdt.Key) placement.WorkloadID { return placement.WorkloadID(key.String()) }
+
+// keyOf is the inverse of workloadID. A string of another form gives a key with that name alone.
+func keyOf(id string) crdt.Key {
+	switch parts := strings.Split(id, "/"); len(parts) {
+	case 2:
+		return crdt.Key{Kind: parts[0], Name: parts[1]}
+	case 3:
+		return crdt.Key{Kind: parts[0], Namespace: parts[1], Name: parts[2]}
+	}
+	return crdt.Key{Name: id}
+}
+
+func replicaName(key crdt.Key, ordinal int) string { return key.Name + "-" + strconv.Itoa(ordinal) }
+
+func replicaID(key crdt.Key, ordinal int) placement.ReplicaID {
+	return placement.ReplicaID(key.Namespace + "/" + replicaName(key, ordinal))
+}
+
+// ordinalOf reads the number at the end of a replica's name; -1 if there is none.
+func ordinalOf(id placement.ReplicaID) int {
+	n, err := strconv.Atoi(string(id[strings.LastIndexByte(string(id), '-')+1:]))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+const mostInstanceID = 200
+
+// instanceID names an instance; a name too long for a file is cut and told apart by its hash.
+func instanceID(key crdt.Key, ordinal int, revision placement.Revision) runtime.InstanceID {
+	name := key.Namespace + "." + replicaName(key, ordinal)
+	if tail := "." + string(revision); len(name)+len(tail) > mostInstanceID {
+		name = name[:mostInstanceID-len(tail)-9] + "-" + shortHash(name)
+	}
+	return runtime.InstanceID(name + "." + string(revision))
+}
+
+// hostname is a replica's name as far as a DNS label can carry it.
+func hostname(name string) string {
+	if len(name) <= 63 {
+		return name
+	}
+	return name[:54] + "-" + shortHash(name)
+}
+
+func shortHash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:4])
+}
+
+// revisionOf is the revision that one ordinal of a workload should have in the end.
+func revisionOf(w *manifest.Workload, ordinal int) placement.Revision {
+	if mark, ok := w.Restarts[ordinal]; ok && mark != "" {
+		return placement.Revision(shortHash(w.Revision, mark))
+	}
+	return placement.Revision(w.Revision)
+}
+
+func requestOf(w *manifest.Workload) placement.Resources {
+	return resources(w.RequestCPUMillis, w.RequestMemoryBytes)
+}
+
+func faultTexts(faults manifest.Faults) []string {
+	var texts []string
+	for _, f := range faults {
+		text := f.Text
+		if f.Path != "" {
+			text = f.Path + ": " + text
+		}
+		if f.Suggest != "" {
+			text += " (did you mean " + strconv.Quote(f.Suggest) + "?)"
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func sends(outgoing []replication.Outgoing) []Send {
+	out := make([]Send, len(outgoing))
+	for i, o := range outgoing {
+		out[i] = Send{To: o.To, Message: o.Message}
+	}
+	return out
+}
+
+func decodeRow(body []byte) (*wire.Observation, error) {
+	o, err := wire.DecodeObservation(body)
+	if err != nil {
+		return nil, err
+	}
+	return &o, nil
+}
+
+// millis is a time as rows carry it: 0 is unknown.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func incumbentOf(peer crdt.PeerID, in wire.Instance) placement.Incumbent {
+	return placement.Incumbent{
+		Replica:  placement.ReplicaID(in.Replica),
+		Revision: placement.Revision(in.Revision),
+		Peer:     placement.PeerID(peer),
+		Request:  resources(in.CPUMillis, in.Memory),
+		Ready:    in.Ready,
+		Stopping: InstanceState(in.State) == Stopping,
+		Since:    fromMillis(in.Since),
+	}
+}
+
+// refusalOf keeps the refuser's own clock: it alone ends a refusal, by a newer row without it, so
+// that every peer with that row plans alike whatever its own clock says.
+func refusalOf(peer crdt.PeerID, at int64, r wire.Refusal) placement.Refusal {
+	return placement.Refusal{
+		Replica:  placement.ReplicaID(r.Replica),
+		Revision: placement.Revision(r.Revision),
+		Peer:     placement.PeerID(peer),
+		Reason:   r.Reason,
+		Until:    time.UnixMilli(at + r.ForMillis).UTC(),
+	}
+}

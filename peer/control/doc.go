@@ -1,0 +1,36 @@
+// Package control is the control core of one peer: a pure state machine that turns facts into
+// decisions. It has no clock, randomness, I/O, goroutine, lock or log; all of these come in as
+// events and go out as data, so that the same core runs in a simulation and on a machine.
+//
+//	events ──Step──▶ inbox ──Flush──▶ Output: what to persist, reply, send, run, tell
+//
+// Step only records. Flush takes in everything recorded since the last one, decides once, and
+// returns all there is to do. What it persists must be on disk before anything else leaves.
+//
+// In one flush, in this order:
+//
+//  1. facts are taken in: writes are checked, stamped, sealed and merged; replication messages
+//     are merged; members, rows, answers of the runtime and probes are noted;
+//  2. objects that changed become workloads (manifest), each on its own: one that is invalid, or
+//     that makes the code fail, is held at the latest form of it that works (P13);
+//  3. members, rows and workloads become a placement.View. A row is what its peer says of
+//     itself, this peer's own included, so peers with equal rows have equal views and plans (P3);
+//  4. the plan is followed: what is assigned here is admitted if it fits (P6) or refused; what is
+//     held here but belongs elsewhere is stopped once its successor was seen ready (P7);
+//  5. every instance climbs its ladder by at most one action;
+//  6. this peer's own row is sealed if anything in it changed.
+//
+// The ladder of an instance:
+//
+//	Admitted ─▶ Preparing ─▶ Starting ─▶ Running ─▶ Stopping ─▶ gone
+//	                            ▲           │
+//	                            └─ BackOff ◀┘ a container ended
+//
+// Invariants: nothing stops because a peer cannot be heard (P5). Stamps of this writer rise
+// strictly, whatever the wall clock does. At most one action of an instance is under way, and
+// answers to older ones are dropped. Nothing new is started while a peer that may hold it is known
+// to be there but has not yet said what it runs (Tuning.Settle bounds that wait). Everything put
+// out is in a sorted order.
+//
+// The inbox is bounded by the loop that feeds it; notes by 1,000; refusals by what is wanted.
+package control

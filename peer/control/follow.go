@@ -1,0 +1,167 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/crdt"
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+// follow compares what is held here with the plan: it ends what belongs here no longer and admits what does.
+func (m *Machine) follow() {
+	for _, id := range m.heldIDs {
+		m.judge(m.held[id])
+	}
+	if len(m.planner.mine) == 0 || !m.settled() {
+		return
+	}
+	for _, i := range m.planner.mine {
+		m.take(&m.planner.plan.Assignments[i])
+	}
+}
+
+// judge decides whether an instance goes.
+func (m *Machine) judge(in *instance) {
+	if in.stopping {
+		return
+	}
+	replica := in.record.Replica
+	if _, wanted := m.planner.index[replica]; !wanted {
+		if !m.leftAlone(in.workload()) {
+			m.end(in, "Stopped", "no longer wanted")
+		}
+		return
+	}
+	a, planned := m.assignment(replica)
+	if !planned {
+		return
+	}
+	here := crdt.PeerID(a.Peer) == m.self
+	current := a.Revision == in.record.Revision
+	switch {
+	case here && current:
+	case a.Peer != "" && m.rowSays(crdt.PeerID(a.Peer), replica, a.Revision):
+		if current {
+			m.end(in, "Moved", "moved to "+m.peerName(crdt.PeerID(a.Peer))+", where it is ready")
+		} else {
+			m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
+		}
+	case !current && !in.ready() && (!in.everReady || in.failing()):
+		// It serves nobody and will not, and its room may be what its successor waits for.
+		m.end(in, "Stopped", "never ready in a revision that is no longer wanted")
+	}
+}
+
+// leftAlone says whether what runs of a workload must stay although it is not among those wanted:
+// no form of its object can be used, or nobody has said yet whether there is one.
+func (m *Machine) leftAlone(key crdt.Key) bool {
+	if _, aside := m.planner.aside[key]; aside && m.live(key) {
+		return true
+	}
+	if o := m.objects[key]; o != nil {
+		return o.frozen
+	}
+	return !m.settled()
+}
+
+// end begins to stop an instance.
+func (m *Machine) end(in *instance, reason, text string) {
+	in.stopping, in.tries, in.retryAt = true, 0, 0
+	m.rowDirty = true
+	m.noteReplica(in, Note{Reason: reason, Text: text})
+}
+
+// take admits an instance that the plan puts here, unless it is held already or does not fit (P6).
+func (m *Machine) take(a *placement.Assignment) {
+	slot, ok := m.planner.index[a.Replica]
+	if !ok {
+		return
+	}
+	key := keyOf(string(a.Workload))
+	id := instanceID(key, ordinalOf(a.Replica), a.Revision)
+	if m.held[id] != nil {
+		return
+	}
+	ref := refusalKey{a.Replica, a.Revision}
+	if m.refusals[ref] != nil {
+		return
+	}
+	wanted := &m.planner.base[slot]
+	if wanted.Revision != a.Revision {
+		m.refuse(ref, refusal{reason: "UnknownRevision: only its holders know revision " + string(a.Revision)})
+		return
+	}
+	if short := shortage(minus(roomOf(m.room), m.admitted()), wanted.Request); short != "" {
+		m.refuse(ref, refusal{reason: short, room: true})
+		return
+	}
+	m.admit(id, key, a)
+}
+
+// shortage says what is missing to grant a request; empty if nothing.
+func shortage(left, request placement.Resources) string {
+	switch {
+	case request.CPUMillis > left.CPUMillis:
+		return fmt.Sprintf("NoRoom: needs %dm CPU, %dm left", request.CPUMillis, max(left.CPUMillis, 0))
+	case request.MemoryBytes > left.MemoryBytes:
+		return fmt.Sprintf("NoRoom: needs %d bytes of memory, %d left", request.MemoryBytes, max(left.MemoryBytes, 0))
+	}
+	return ""
+}
+
+func (m *Machine) admit(id runtime.InstanceID, key crdt.Key, a *placement.Assignment) {
+	w := m.objects[key].workload
+	request := requestOf(w)
+	r := record{
+		Replica:        a.Replica,
+		Workload:       string(a.Workload),
+		Revision:       a.Revision,
+		CPUMillis:      request.CPUMillis,
+		MemoryBytes:    request.MemoryBytes,
+		SinceMillis:    millis(m.now.Wall),
+		GraceSeconds:   w.GraceSeconds,
+		BaseGeneration: m.generations[id],
+	}
+	spec := w.Template
+	spec.Instance = id
+	spec.Hostname = hostname(replicaName(key, ordinalOf(a.Replica)))
+	spec.Note = r.encode()
+	in := newInstance(id, r, spec)
+	m.hold(in)
+	m.noteReplica(in, Note{Reason: "Scheduled", Text: fmt.Sprintf("admitted on %s (%s)", m.config.Self.Name, a.Rule)})
+}
+
+// leave is an asked-for handing over of this peer's work.
+type leave struct {
+	request  uint64
+	deadline time.Duration
+}
+
+func (m *Machine) leaveAsked(e LeaveAsked) {
+	m.leaves = append(m.leaves, leave{e.Request, m.now.Elapsed + e.Within})
+	if !m.draining {
+		m.draining, m.rowDirty = true, true
+		m.note(Note{Reason: "Draining", Peer: m.self, Text: m.config.Self.Name + " hands over its work"})
+	}
+}
+
+// answerLeaves replies to those whose time is up, and to all when nothing is left here.
+func (m *Machine) answerLeaves() {
+	var waiting []leave
+	for _, l := range m.leaves {
+		if len(m.held) > 0 && m.now.Elapsed < l.deadline {
+			waiting = append(waiting, l)
+			continue
+		}
+		m.out.Replies = append(m.out.Replies, Reply{Request: l.request})
+	}
+	m.leaves = waiting
+}
+
+func (m *Machine) leaveDeadlines(at func(time.Duration)) {
+	for _, l := range m.leaves {
+		at(l.deadline)
+	}
+}

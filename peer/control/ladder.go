@@ -1,0 +1,266 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"shoal/runtime"
+)
+
+// advance gives every instance that has no action under way its next one.
+func (m *Machine) advance() {
+	for _, id := range m.heldIDs {
+		in := m.held[id]
+		if in.inflight != nil || in.retryAt > m.now.Elapsed {
+			continue
+		}
+		action := in.next(m.now.Elapsed)
+		if action == nil {
+			continue
+		}
+		in.inflight = action
+		m.rowDirty = true
+		m.out.Actions = append(m.out.Actions, *action)
+	}
+}
+
+// next is the action that takes an instance one rung further; nil if there is none now.
+func (in *instance) next(now time.Duration) *Action {
+	if in.stopping {
+		return in.nextDown()
+	}
+	if !in.prepared {
+		spec := in.spec
+		return &Action{Kind: Prepare, Instance: in.id, Spec: &spec}
+	}
+	for i := range in.containers {
+		c := &in.containers[i]
+		switch {
+		case c.phase == runtime.Running && c.unhealthy:
+			return &Action{Kind: Stop, Instance: in.id, Container: c.spec.Name, Grace: in.grace()}
+		case c.phase != runtime.Running && c.startAt <= now:
+			c.generation++
+			c.phase, c.probed, c.unhealthy, c.detail = runtime.Prepared, false, false, ""
+			return &Action{Kind: Start, Instance: in.id, Container: c.spec.Name, Generation: c.generation}
+		}
+	}
+	return nil
+}
+
+// nextDown stops the containers, the last one first, and then removes what is left.
+func (in *instance) nextDown() *Action {
+	for i := len(in.containers) - 1; i >= 0; i-- {
+		if c := &in.containers[i]; c.phase == runtime.Running {
+			return &Action{Kind: Stop, Instance: in.id, Container: c.spec.Name, Grace: in.grace()}
+		}
+	}
+	return &Action{Kind: Remove, Instance: in.id}
+}
+
+func (m *Machine) instanceDeadlines(at func(time.Duration)) {
+	for _, id := range m.heldIDs {
+		in := m.held[id]
+		if in.inflight != nil {
+			continue
+		}
+		if in.retryAt > m.now.Elapsed {
+			at(in.retryAt)
+		}
+		if in.stopping {
+			continue
+		}
+		for i := range in.containers {
+			if c := &in.containers[i]; c.phase != runtime.Running && c.startAt > m.now.Elapsed {
+				at(c.startAt)
+			}
+		}
+	}
+}
+
+// backoff is how long to wait after the n-th failure in a row.
+func (m *Machine) backoff(n int) time.Duration {
+	if n <= 1 {
+		return 0
+	}
+	wait := m.config.Tuning.BackoffFirst
+	for ; n > 2 && wait < m.config.Tuning.BackoffMost; n-- {
+		wait *= 2
+	}
+	return min(wait, m.config.Tuning.BackoffMost)
+}
+
+// done takes the answer to an action. Only the one under way is listened to.
+func (m *Machine) done(e Done) {
+	in := m.held[e.Action.Instance]
+	if in == nil || in.inflight == nil || in.inflight.Kind != e.Action.Kind ||
+		in.inflight.Container != e.Action.Container || in.inflight.Generation != e.Action.Generation {
+		return
+	}
+	in.inflight = nil
+	m.rowDirty = true
+	switch e.Action.Kind {
+	case Prepare:
+		m.prepareDone(in, e)
+	case Start:
+		m.startDone(in, e)
+	case Stop:
+		m.stopDone(in, e)
+	case Remove:
+		m.removeDone(in, e)
+	}
+}
+
+func (m *Machine) prepareDone(in *instance, e Done) {
+	if e.Err != nil {
+		if !in.stopping {
+			m.giveUp(in, e.Err)
+		}
+		return
+	}
+	in.prepared, in.address = true, e.Address
+	m.noteReplica(in, Note{Reason: "Pulled", Text: "every image is here"})
+}
+
+func (m *Machine) startDone(in *instance, e Done) {
+	c := in.container(e.Action.Container)
+	if c == nil {
+		return
+	}
+	if e.Err != nil {
+		m.startFailed(in, c, e)
+		return
+	}
+	c.startedAt, c.startedBy = e.Status.StartedAt, m.now.Elapsed
+	if c.startedAt.IsZero() {
+		c.startedAt = m.now.Wall
+	}
+	if c.phase == runtime.Exited {
+		return // its end was heard of before its start
+	}
+	c.phase = runtime.Running
+	if e.Status.Address.IsValid() {
+		in.address = e.Status.Address
+	}
+	m.noteReplica(in, Note{Reason: "Started", Text: "started container " + c.spec.Name})
+	if e.Status.Phase == runtime.Exited {
+		m.ended(in, c, e.Status)
+	}
+}
+
+func (m *Machine) startFailed(in *instance, c *container, e Done) {
+	switch {
+	case in.stopping:
+		return
+	case cannotRun(e.Err.Reason) && !in.everReady && c.generation == c.base+1:
+		m.giveUp(in, e.Err)
+		return
+	case e.Err.Reason == runtime.NotFound:
+		in.prepared = false // what was prepared is gone
+	case e.Err.Reason == runtime.Stale:
+		c.generation = max(c.generation, e.Status.Generation)
+	}
+	c.detail = causeText(e.Err)
+	m.ended(in, c, runtime.Status{ExitCode: -1, Reason: string(e.Err.Reason)})
+}
+
+func (m *Machine) stopDone(in *instance, e Done) {
+	c := in.container(e.Action.Container)
+	if e.Err != nil && e.Err.Reason != runtime.NotFound {
+		m.later(in, e.Err)
+		return
+	}
+	in.tries, in.retryAt = 0, 0
+	if c == nil || c.phase != runtime.Running {
+		return
+	}
+	status := e.Status
+	if e.Err != nil {
+		status = runtime.Status{ExitCode: -1, Reason: "Lost"}
+	}
+	m.ended(in, c, status)
+}
+
+func (m *Machine) removeDone(in *instance, e Done) {
+	if e.Err != nil && e.Err.Reason != runtime.NotFound {
+		m.later(in, e.Err)
+		return
+	}
+	m.release(in)
+}
+
+// later tries a failed stop or removal again, less and less often.
+func (m *Machine) later(in *instance, err *runtime.Error) {
+	in.tries++
+	in.retryAt = m.now.Elapsed + m.backoff(in.tries+1)
+	m.noteReplica(in, Note{Warning: true, Reason: "StopFailed", Text: string(err.Reason) + ": " + causeText(err)})
+}
+
+// exited takes the news that a container ended by itself.
+func (m *Machine) exited(e Exited) {
+	in := m.held[e.Status.Instance]
+	if in == nil {
+		return
+	}
+	c := in.container(e.Status.Container)
+	if c == nil || c.generation != e.Status.Generation || c.phase == runtime.Exited {
+		return
+	}
+	starting := in.inflight != nil && in.inflight.Kind == Start && in.inflight.Container == c.spec.Name
+	if c.phase != runtime.Running && !starting {
+		return
+	}
+	m.ended(in, c, e.Status)
+}
+
+// ended records how a container ended and when it may start again.
+func (m *Machine) ended(in *instance, c *container, status runtime.Status) {
+	m.rowDirty = true
+	if c.phase == runtime.Running && m.now.Elapsed-c.startedBy >= m.config.Tuning.BackoffReset {
+		c.failures = 0
+	}
+	unhealthy := c.unhealthy
+	c.phase, c.probed, c.unhealthy = runtime.Exited, false, false
+	c.exitCode, c.reason = status.ExitCode, status.Reason
+	if unhealthy {
+		c.reason = "Unhealthy"
+	}
+	if in.stopping {
+		return
+	}
+	c.failures++
+	wait := m.backoff(c.failures)
+	c.startAt = m.now.Elapsed + wait
+	m.noteReplica(in, Note{Warning: true, Reason: "Exited",
+		Text: fmt.Sprintf("container %s ended with exit code %d (%s)", c.spec.Name, c.exitCode, c.reason)})
+	if wait > 0 {
+		m.noteReplica(in, Note{Warning: true, Reason: "BackOff",
+			Text: fmt.Sprintf("container %s waits %s before it is started again", c.spec.Name, wait)})
+	}
+}
+
+// probed takes what a probe says of the newest generation.
+func (m *Machine) probed(e Probed) {
+	in := m.held[e.Instance]
+	if in == nil {
+		return
+	}
+	c := in.container(e.Container)
+	if c == nil || c.generation != e.Generation || c.phase == runtime.Exited {
+		return
+	}
+	if !e.Liveness {
+		c.probed, c.detail, m.rowDirty = e.OK, e.Detail, true
+		if e.OK {
+			c.detail = ""
+		}
+		return
+	}
+	if e.OK || c.unhealthy {
+		return
+	}
+	c.unhealthy, c.detail, m.rowDirty = true, e.Detail, true
+	if !in.stopping {
+		m.noteReplica(in, Note{Warning: true, Reason: "Killed",
+			Text: fmt.Sprintf("container %s failed its liveness probe (%s) and is stopped", c.spec.Name, e.Detail)})
+	}
+}

@@ -1,0 +1,277 @@
+package control
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/replication"
+)
+
+// member is what the membership layer, the book or a row says of another peer.
+type member struct {
+	gossip.Member
+	heard bool          // the membership layer has named it since this start
+	since time.Duration // when State was learned
+
+	// wait is until when its row is waited for before anything new is started; 0 when it is not.
+	wait   time.Duration
+	gaveUp bool // a wait ended without a row: it is not waited for again until one comes
+
+	// fresh says that the row held was said after the peer last came: only then is it proof that
+	// something runs there. confirm is when that is taken for granted; 0 when fresh or away.
+	fresh   bool
+	confirm time.Duration
+}
+
+func (n *member) live() bool {
+	return n.heard && (n.State == gossip.Alive || n.State == gossip.Suspect)
+}
+
+func (m *Machine) resumeBook(book []gossip.Member) {
+	for _, known := range book {
+		id := crdt.PeerID(known.ID)
+		if id == m.self || known.State == gossip.Left {
+			continue
+		}
+		known.State = gossip.Failed
+		m.members[id] = &member{Member: known}
+	}
+}
+
+// startWaits begins to wait for the peers of the book. It runs in the first flush, which alone knows the time.
+func (m *Machine) startWaits() {
+	for _, n := range m.members {
+		if !n.heard {
+			n.since = m.now.Elapsed
+			n.wait = m.now.Elapsed + m.config.Tuning.Settle
+		}
+	}
+}
+
+func (m *Machine) memberChanged(news gossip.Member) {
+	id := crdt.PeerID(news.ID)
+	if id == m.self {
+		m.selfAddr = news.Addr
+		return
+	}
+	n, known := m.members[id]
+	if !known {
+		n = &member{}
+		m.members[id] = n
+	}
+	m.touched, m.planner.stale = true, true
+	was, wasLive := n.Member, n.live()
+	wasLeft := n.heard && n.State == gossip.Left
+	n.Member = news
+	if !n.heard || was.State != news.State {
+		n.since = m.now.Elapsed
+	}
+	n.heard = true
+	m.remember(was, news)
+	switch {
+	case news.State == gossip.Left:
+		m.left(id, n, wasLeft)
+	case n.live() && !wasLive:
+		m.came(id, n, was.State == gossip.Failed && known)
+	case !n.live() && (wasLive || !known):
+		n.wait, n.fresh, n.confirm = 0, false, 0
+		m.liveDirty = true
+		if r := m.rows[id]; r != nil {
+			r.news = false
+		}
+		m.note(Note{Warning: true, Reason: "PeerFailed", Peer: id, Text: m.peerName(id) + " does not answer"})
+	case !n.live():
+		n.wait = 0 // known only from the book until now, and confirmed to be away
+	}
+}
+
+// remember puts what is new about a peer into the book: its description and its leaving, not
+// whether it answers just now.
+func (m *Machine) remember(was, news gossip.Member) {
+	leaving := (was.State == gossip.Left) != (news.State == gossip.Left)
+	was.State, was.Health, was.Room = news.State, news.Health, news.Room
+	if leaving || was != news {
+		m.out.Persist.Book = append(m.out.Persist.Book, news)
+	}
+}
+
+// came begins to wait for the row of a peer that joined or returned, unless one has come since it went away.
+func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
+	m.liveDirty = true
+	m.greet = append(m.greet, id)
+	r := m.rows[id]
+	n.fresh = r != nil && r.news
+	if !n.fresh {
+		n.confirm = m.now.Elapsed + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
+		if !n.gaveUp {
+			n.wait = m.now.Elapsed + m.config.Tuning.Settle
+		}
+		m.reconcileDue = min(m.reconcileDue, m.now.Elapsed)
+	} else {
+		n.wait, n.confirm = 0, 0
+	}
+	reason, text := "PeerJoined", " joined"
+	if returned {
+		reason, text = "PeerReturned", " answers again"
+	}
+	m.note(Note{Reason: reason, Peer: id, Text: m.peerName(id) + text})
+}
+
+func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
+	n.wait, n.confirm, n.fresh = 0, 0, false
+	if already {
+		return
+	}
+	m.liveDirty = true
+	delete(m.rows, id)
+	m.spread.Forget(id)
+	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
+}
+
+// rowCame notes that a peer has spoken.
+func (m *Machine) rowCame(id crdt.PeerID) {
+	n, known := m.members[id]
+	if !known {
+		// Its row is here before the membership layer has named it: it may well be alive.
+		n = &member{Member: gossip.Member{Self: gossip.Self{ID: gossip.PeerID(id)}, State: gossip.Failed},
+			since: m.now.Elapsed, wait: m.now.Elapsed + m.config.Tuning.Settle}
+		m.members[id] = n
+	}
+	if n.live() {
+		m.confirmed(n)
+	}
+}
+
+func (m *Machine) confirmed(n *member) {
+	if !n.fresh || n.wait != 0 {
+		m.touched, m.planner.stale = true, true
+	}
+	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
+}
+
+// confirmFrom takes a peer's own word that the row held of it is its newest.
+func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
+	n, r := m.members[from], m.rows[from]
+	if n == nil || r == nil || n.fresh || !n.live() {
+		return
+	}
+	if message.Digest != nil && message.Digest.Rows[from] == r.version {
+		m.confirmed(n)
+	}
+	if message.Push != nil {
+		for _, pushed := range message.Push.Rows {
+			if pushed.Peer == from && pushed.Version == r.version {
+				m.confirmed(n)
+			}
+		}
+	}
+}
+
+// passTime ends what waited for a moment that has come.
+func (m *Machine) passTime() {
+	for _, n := range m.members {
+		if n.wait != 0 && n.wait <= m.now.Elapsed {
+			n.wait, n.gaveUp, m.planner.stale = 0, true, true
+		}
+		if n.confirm != 0 && n.confirm <= m.now.Elapsed {
+			m.confirmed(n)
+		}
+	}
+	m.expireRefusals()
+}
+
+func (m *Machine) memberDeadlines(at func(time.Duration)) {
+	for _, n := range m.members {
+		if n.wait != 0 {
+			at(n.wait)
+		}
+		if n.confirm != 0 {
+			at(n.confirm)
+		}
+	}
+}
+
+// settled says whether everybody who may hold something has said what it holds, or had the time to.
+func (m *Machine) settled() bool {
+	for _, n := range m.members {
+		if n.wait != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// tellLive hands the peers that answer to replication, and greets those that just came with this
+// peer's own row, so that they need not wait for a reconciliation.
+func (m *Machine) tellLive() {
+	if m.liveDirty {
+		m.liveDirty = false
+		var live []crdt.PeerID
+		for _, id := range m.peerIDs() {
+			if id != m.self && m.members[id].live() {
+				live = append(live, id)
+			}
+		}
+		m.spread.Live(live)
+	}
+	own, ok := m.spread.Row(m.self)
+	for _, id := range m.greet {
+		if ok && m.members[id].live() {
+			push := replication.Message{Push: &replication.Push{Rows: []replication.Row{own}}}
+			m.out.Send = append(m.out.Send, Send{To: id, Message: push})
+		}
+	}
+	m.greet = m.greet[:0]
+}
+
+func (m *Machine) peersLive() bool {
+	for _, n := range m.members {
+		if n.live() {
+			return true
+		}
+	}
+	return false
+}
+
+// peerIDs lists all peers known, this one included, sorted.
+func (m *Machine) peerIDs() []crdt.PeerID {
+	ids := make([]crdt.PeerID, 0, len(m.members)+1)
+	ids = append(ids, m.self)
+	ids = slices.AppendSeq(ids, maps.Keys(m.members))
+	slices.Sort(ids)
+	return ids
+}
+
+// peerName is what people call a peer.
+func (m *Machine) peerName(id crdt.PeerID) string {
+	if id == m.self {
+		return m.config.Self.Name
+	}
+	if n := m.members[id]; n != nil && n.Name != "" {
+		return n.Name
+	}
+	return string(id[:min(len(id), 8)])
+}
+
+// selfChanged takes a new measure of this peer.
+func (m *Machine) selfChanged(e SelfChanged) {
+	if e.Room != m.room || e.Health != m.health {
+		grew := e.Room.CPUMillis > m.room.CPUMillis || e.Room.MemoryBytes > m.room.MemoryBytes
+		m.room, m.health = e.Room, e.Health
+		self := m.config.Self
+		self.Room, self.Health = e.Room, e.Health
+		m.out.Self = &self
+		m.rowDirty, m.planner.stale, m.touched = true, true, true
+		if grew {
+			m.clearRefusals(func(r *refusal) bool { return r.room })
+		}
+	}
+	images := slices.Sorted(slices.Values(e.Images))
+	if !slices.Equal(images, m.images) {
+		m.images, m.rowDirty = images, true
+		m.clearRefusals(func(r *refusal) bool { return r.image })
+	}
+}

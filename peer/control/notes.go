@@ -1,0 +1,141 @@
+package control
+
+import (
+	"slices"
+
+	"shoal/crdt"
+)
+
+// mostNotes bounds the notes kept; the oldest go first.
+const mostNotes = 1000
+
+// noteName is what makes two notes the same.
+type noteName struct {
+	reason  string
+	object  crdt.Key
+	replica string
+	peer    crdt.PeerID
+	text    string
+}
+
+// noteLog keeps notes, oldest first. One that comes again counts up and becomes the newest.
+type noteLog struct {
+	next   uint64
+	byName map[noteName]*keptNote
+	order  []*keptNote // by number, with gaps where a note came again
+	recent map[noteName]bool
+}
+
+type keptNote struct {
+	Note
+	number uint64
+	gone   bool // came again under a newer number, or was dropped
+}
+
+func newNoteLog() noteLog {
+	return noteLog{byName: map[noteName]*keptNote{}, recent: map[noteName]bool{}}
+}
+
+func nameOf(n Note) noteName { return noteName{n.Reason, n.Object, n.Replica, n.Peer, n.Text} }
+
+func (l *noteLog) add(n Note) {
+	name := nameOf(n)
+	n.Count = 1
+	if old := l.byName[name]; old != nil {
+		n.Count = old.Count + 1
+		old.gone = true
+	}
+	l.next++
+	kept := &keptNote{Note: n, number: l.next}
+	l.byName[name] = kept
+	l.order = append(l.order, kept)
+	l.recent[name] = true
+	l.trim()
+}
+
+// trim drops what is beyond the bound, and closes the gaps when they are half of the log.
+func (l *noteLog) trim() {
+	for len(l.byName) > mostNotes {
+		oldest := l.order[0]
+		l.order = l.order[1:]
+		if !oldest.gone {
+			delete(l.byName, nameOf(oldest.Note))
+		}
+	}
+	if len(l.order) > 2*mostNotes {
+		l.order = slices.DeleteFunc(slices.Clone(l.order), func(k *keptNote) bool { return k.gone })
+	}
+}
+
+// fresh returns the notes that came or came again since the last call, oldest first.
+func (l *noteLog) fresh() []Note {
+	if len(l.recent) == 0 {
+		return nil
+	}
+	var kept []*keptNote
+	for name := range l.recent {
+		if k := l.byName[name]; k != nil {
+			kept = append(kept, k)
+		}
+	}
+	clear(l.recent)
+	slices.SortFunc(kept, func(a, b *keptNote) int { return int(int64(a.number) - int64(b.number)) })
+	notes := make([]Note, len(kept))
+	for i, k := range kept {
+		notes[i] = k.Note
+	}
+	return notes
+}
+
+func (l *noteLog) all() []Note {
+	notes := make([]Note, 0, len(l.byName))
+	for _, k := range l.order {
+		if !k.gone {
+			notes = append(notes, k.Note)
+		}
+	}
+	return notes
+}
+
+func (m *Machine) note(n Note) {
+	n.At = m.now.Wall
+	m.notes.add(n)
+	m.touched = true
+}
+
+// noteReplica notes something about a replica held here.
+func (m *Machine) noteReplica(in *instance, n Note) {
+	n.Object, n.Replica, n.Peer = in.workload(), string(in.record.Replica), m.self
+	m.note(n)
+}
+
+// noteReadiness notes when an instance becomes ready, or no longer is although it should.
+func (m *Machine) noteReadiness(in *instance) {
+	ready := in.ready()
+	if ready == in.wasReady {
+		return
+	}
+	in.wasReady = ready
+	if ready {
+		in.everReady = true
+		m.noteReplica(in, Note{Reason: "Ready", Text: "ready on " + m.config.Self.Name})
+	} else if !in.stopping {
+		m.noteReplica(in, Note{Warning: true, Reason: "Unready", Text: unreadyText(in)})
+	}
+}
+
+func unreadyText(in *instance) string {
+	for i := range in.containers {
+		if c := &in.containers[i]; !c.ready() {
+			text := "container " + c.spec.Name + " is not ready"
+			if c.detail != "" {
+				text += ": " + c.detail
+			}
+			return text
+		}
+	}
+	return "not ready"
+}
+
+// Notes returns the notes kept, oldest first: at most 1,000.
+func (m *Machine) Notes() []Note { return m.notes.all() }

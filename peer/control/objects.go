@@ -1,0 +1,214 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"shoal/crdt"
+	"shoal/peer/manifest"
+	"shoal/placement"
+)
+
+// object is what is known of one object of the intent. It is made anew only when the object's
+// digest changes, and never changed after.
+type object struct {
+	digest    [32]byte
+	merged    crdt.Object
+	faults    []string           // why merged is not in force; nil when it is
+	workload  *manifest.Workload // of the form in force; nil if it runs nothing
+	frozen    bool               // live, but no form of it is usable: what runs of it is left as it is
+	wanted    []placement.Wanted // one for each ordinal, in its newest revision
+	conflicts int
+}
+
+// resumeIntent puts the saved operations into the set, object by object, so that one which makes
+// the code fail is left out alone.
+func (m *Machine) resumeIntent(ops []crdt.Op) {
+	byKey := map[crdt.Key][]crdt.Op{}
+	for _, op := range ops {
+		byKey[op.Key] = append(byKey[op.Key], op)
+		m.lastOwn = max(m.lastOwn, op.Seen[m.self])
+		if op.Stamp.Writer == m.self {
+			m.lastOwn = max(m.lastOwn, op.Stamp.Time)
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(byKey), compareKeys) {
+		m.resumeObject(key, byKey[key])
+	}
+}
+
+func (m *Machine) resumeObject(key crdt.Key, ops []crdt.Op) {
+	defer func() {
+		if r := recover(); r != nil {
+			m.objects[key] = &object{merged: crdt.Object{Key: key}, frozen: true, faults: []string{asideText(r)}}
+			m.noteInvalid(key, m.objects[key].faults)
+		}
+	}()
+	slices.SortFunc(ops, func(a, b crdt.Op) int { return compareStamps(a.Stamp, b.Stamp) })
+	m.set.AddObject(key, ops)
+	m.objectsDirty[key] = true
+}
+
+func (m *Machine) refreshObjects() {
+	if len(m.objectsDirty) == 0 {
+		return
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(m.objectsDirty), compareKeys) {
+		m.refreshObject(key)
+	}
+}
+
+// refreshObject reads one object again if its operations have changed.
+func (m *Machine) refreshObject(key crdt.Key) {
+	delete(m.objectsDirty, key)
+	old := m.objects[key]
+	digest := m.set.ObjectDigest(key)
+	if old != nil && old.digest == digest && digest != ([32]byte{}) {
+		return
+	}
+	m.touched = true
+	o := m.interpret(key)
+	o.digest = digest
+	if o.workload != nil || o.frozen || old != nil && (old.workload != nil || old.frozen) {
+		m.planner.wantedStale, m.planner.stale = true, true
+	}
+	m.objects[key] = o
+	if digest == ([32]byte{}) && !o.frozen {
+		delete(m.objects, key)
+	}
+	m.noteObject(key, old, o)
+}
+
+// interpret turns the operations of one object into what they ask for.
+func (m *Machine) interpret(key crdt.Key) (o *object) {
+	defer func() {
+		if r := recover(); r != nil {
+			o = &object{merged: crdt.Object{Key: key}, frozen: true, faults: []string{asideText(r)}}
+		}
+	}()
+	merged, known := m.set.Object(key)
+	o = &object{merged: merged}
+	o.merged.Key = key
+	if !known || !merged.Live {
+		return o
+	}
+	for _, f := range merged.Fields {
+		if len(f.Conflicts) > 0 {
+			o.conflicts++
+		}
+	}
+	if o.workload, o.faults = m.form(key, merged.Fields); o.faults != nil {
+		o.workload, o.frozen = m.lastForm(key)
+	}
+	if o.workload != nil {
+		o.wanted = wantedOf(o.workload)
+	}
+	return o
+}
+
+// form reads fields as a valid object; a failure of the code that reads them is a fault too (P13).
+func (m *Machine) form(key crdt.Key, fields []crdt.Field) (w *manifest.Workload, faults []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			w, faults = nil, []string{asideText(r)}
+		}
+	}()
+	w, found := m.read(key, fields)
+	return w, faultTexts(found)
+}
+
+func readForm(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
+	tree := manifest.Tree(key, fields)
+	if faults := manifest.Validate(key, tree); len(faults) > 0 {
+		return nil, faults
+	}
+	w, runs := manifest.WorkloadOf(key, tree)
+	if !runs {
+		return nil, nil
+	}
+	return &w, nil
+}
+
+// mostForms bounds how many earlier forms of an object are tried.
+const mostForms = 64
+
+// lastForm finds the form of an invalid object that stays in force: what its retained operations
+// give without the latest ones, leaving out as few as needed. Operations know only ones with a lower
+// stamp, so any such part is causally closed; and it depends on nothing but the operations, so that peers which
+// hold the same writes agree on it, also after a restart (P3).
+func (m *Machine) lastForm(key crdt.Key) (w *manifest.Workload, frozen bool) {
+	ops := m.set.Ops(key)
+	for n := len(ops) - 1; n > 0 && len(ops)-n <= mostForms; n-- {
+		part := crdt.NewSet()
+		part.AddObject(key, ops[:n])
+		merged, known := part.Object(key)
+		if !known || !merged.Live {
+			break
+		}
+		if w, faults := m.form(key, merged.Fields); faults == nil {
+			return w, false
+		}
+	}
+	return nil, true
+}
+
+// wantedOf lists the replicas of a workload, each in its newest revision.
+func wantedOf(w *manifest.Workload) []placement.Wanted {
+	wanted := make([]placement.Wanted, max(w.Replicas, 0))
+	id, request := workloadID(w.Key), requestOf(w)
+	for i := range wanted {
+		wanted[i] = placement.Wanted{
+			Replica:      replicaID(w.Key, i),
+			Workload:     id,
+			Revision:     revisionOf(w, i),
+			Request:      request,
+			NodeSelector: w.NodeSelector,
+		}
+	}
+	return wanted
+}
+
+func (m *Machine) noteObject(key crdt.Key, old, o *object) {
+	if o.faults != nil {
+		m.noteInvalid(key, o.faults)
+	}
+	if o.conflicts > 0 && (old == nil || o.conflicts > old.conflicts) {
+		m.note(Note{Warning: true, Reason: "Conflict", Object: key,
+			Text: fmt.Sprintf("%d fields were written by several who had not seen each other; the highest stamp is in force", o.conflicts)})
+	}
+}
+
+func (m *Machine) noteInvalid(key crdt.Key, faults []string) {
+	shown := faults[:min(len(faults), 5)]
+	m.note(Note{Warning: true, Reason: "Invalid", Object: key, Text: strings.Join(shown, "; ")})
+}
+
+func asideText(r any) string { return "set aside, because reading it failed: " + panicText(r) }
+
+// panicText is what a recovered panic said, in one bounded line.
+func panicText(r any) string {
+	text := strings.ReplaceAll(fmt.Sprint(r), "\n", " ")
+	return text[:min(len(text), 200)]
+}
+
+func compareKeys(a, b crdt.Key) int {
+	if c := strings.Compare(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
+}
+
+func compareStamps(a, b crdt.Stamp) int {
+	if a.Time != b.Time {
+		if a.Time < b.Time {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(string(a.Writer), string(b.Writer))
+}

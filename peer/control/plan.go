@@ -1,0 +1,236 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/placement"
+)
+
+// planner holds the last view and its plan. The view's slices are used again by the next one.
+type planner struct {
+	stale       bool          // something that a plan looks at has changed
+	due         time.Duration // not before this is planned again
+	wantedStale bool          // the workloads have changed
+
+	base  []placement.Wanted // every replica wanted, in its newest revision, by workload
+	spans []span
+	index map[placement.ReplicaID]int32 // into base
+	epoch uint64
+
+	progress []progress
+	view     placement.View
+	plan     placement.Plan
+	mine     []int                 // assignments to this peer
+	aside    map[crdt.Key][32]byte // workloads whose planning failed, in the form that did
+}
+
+// span is the part of base that belongs to one workload.
+type span struct {
+	object   *object
+	from, to int
+}
+
+// planPause is how long to wait between two plans: about what they cost for many replicas, so that
+// a thousand rows that change one after the other do not each cost a plan.
+func planPause(replicas int) time.Duration {
+	pause := time.Duration(replicas) * 25 * time.Microsecond
+	if pause < 10*time.Millisecond {
+		return 0
+	}
+	return min(pause, time.Second)
+}
+
+// replan makes a new plan if anything that it looks at has changed.
+func (m *Machine) replan() {
+	p := &m.planner
+	if !p.stale || m.now.Elapsed < p.due {
+		return
+	}
+	if p.wantedStale {
+		m.gatherWanted()
+	}
+	m.buildView()
+	plan, ok := m.tryPlan()
+	p.stale = false
+	p.due = m.now.Elapsed + planPause(len(p.base))
+	if !ok {
+		return
+	}
+	if plan.Digest != p.plan.Digest {
+		m.touched = true
+	}
+	p.plan = plan
+	p.mine = p.mine[:0]
+	for i := range plan.Assignments {
+		if crdt.PeerID(plan.Assignments[i].Peer) == m.self {
+			p.mine = append(p.mine, i)
+		}
+	}
+	m.dropRefusals()
+}
+
+// gatherWanted lists all replicas of all workloads in force.
+func (m *Machine) gatherWanted() {
+	p := &m.planner
+	p.wantedStale = false
+	p.epoch++
+	p.base, p.spans = p.base[:0], p.spans[:0]
+	p.index = make(map[placement.ReplicaID]int32, len(p.index))
+	for _, key := range m.sortedKeys() {
+		o := m.objects[key]
+		if o.workload == nil || p.setAside(key, o) {
+			continue
+		}
+		from := len(p.base)
+		p.base = append(p.base, o.wanted...)
+		p.spans = append(p.spans, span{object: o, from: from, to: len(p.base)})
+		for i := from; i < len(p.base); i++ {
+			p.index[p.base[i].Replica] = int32(i)
+		}
+	}
+}
+
+// setAside says whether the planning of an object failed in just this form.
+func (p *planner) setAside(key crdt.Key, o *object) bool {
+	digest, ok := p.aside[key]
+	if ok && digest != o.digest {
+		delete(p.aside, key)
+		return false
+	}
+	return ok
+}
+
+func (m *Machine) sortedKeys() []crdt.Key {
+	return slices.SortedFunc(maps.Keys(m.objects), compareKeys)
+}
+
+// buildView makes the view from members, rows and workloads.
+func (m *Machine) buildView() {
+	p := &m.planner
+	v := &p.view
+	v.Peers, v.Incumbents, v.Refusals = v.Peers[:0], v.Incumbents[:0], v.Refusals[:0]
+	p.progress = append(p.progress[:0], make([]progress, len(p.base))...)
+	for _, id := range m.peerIDs() {
+		peer, ok := m.viewPeer(id)
+		if !ok {
+			continue
+		}
+		v.Peers = append(v.Peers, peer)
+		if r := m.rows[id]; r != nil && peer.Live {
+			v.Incumbents = append(v.Incumbents, r.incumbents...)
+			v.Refusals = append(v.Refusals, r.refusals...)
+			m.countProgress(r, &peer)
+		}
+	}
+	v.Wanted = append(v.Wanted[:0], p.base...)
+	for _, s := range p.spans {
+		pace(v.Wanted[s.from:s.to], p.progress[s.from:s.to], s.object.workload.MaxSurge)
+	}
+}
+
+// viewPeer is a peer as planning sees it: its own row before what gossip says of its room. False for one that left.
+func (m *Machine) viewPeer(id crdt.PeerID) (placement.Peer, bool) {
+	peer := placement.Peer{ID: placement.PeerID(id), Name: m.peerName(id)}
+	if id == m.self {
+		peer.Live, peer.Health = true, placement.Health(m.health)
+		peer.Room = roomOf(m.room)
+	} else {
+		n := m.members[id]
+		if n.State == gossip.Left {
+			return peer, false
+		}
+		peer.Live, peer.Health = n.live(), placement.Health(n.Health)
+		peer.Room = roomOf(n.Room)
+	}
+	if r := m.rows[id]; r != nil {
+		peer.Labels, peer.Draining = r.observation.Labels, r.observation.Draining
+		peer.Room = resources(r.observation.CPUMillis, r.observation.Memory)
+	}
+	return peer, true
+}
+
+// countProgress notes what a peer's instances mean for the rollouts of their workloads.
+func (m *Machine) countProgress(r *row, peer *placement.Peer) {
+	p := &m.planner
+	if r.epoch != p.epoch {
+		r.epoch = p.epoch
+		r.slots = make([]int32, len(r.incumbents))
+		for i := range r.incumbents {
+			slot, ok := p.index[r.incumbents[i].Replica]
+			if !ok {
+				slot = -1
+			}
+			r.slots[i] = slot
+		}
+	}
+	for i, slot := range r.slots {
+		if slot >= 0 {
+			p.progress[slot].count(&p.base[slot], &r.incumbents[i], peer)
+		}
+	}
+}
+
+// tryPlan plans, and where that fails finds the workloads that make it fail, sets them aside and
+// plans the others. False: it fails without any of them, and the plan before stands.
+func (m *Machine) tryPlan() (placement.Plan, bool) {
+	plan, failure := m.guardedPlan(m.planner.view)
+	if failure == "" {
+		return plan, true
+	}
+	m.blame(failure)
+	m.gatherWanted()
+	m.buildView()
+	if plan, failure = m.guardedPlan(m.planner.view); failure == "" {
+		return plan, true
+	}
+	m.note(Note{Warning: true, Reason: "PlanFailed", Text: "the plan before stands: " + failure})
+	return placement.Plan{}, false
+}
+
+// blame plans every workload alone, and sets aside those for which that fails.
+func (m *Machine) blame(failure string) {
+	p := &m.planner
+	for _, s := range p.spans {
+		alone := p.view
+		alone.Wanted = p.view.Wanted[s.from:s.to]
+		if _, failure := m.guardedPlan(alone); failure == "" {
+			continue
+		}
+		if p.aside == nil {
+			p.aside = map[crdt.Key][32]byte{}
+		}
+		key := s.object.workload.Key
+		p.aside[key] = s.object.digest
+		m.noteInvalid(key, []string{planAsideText})
+	}
+	m.note(Note{Warning: true, Reason: "PlanFailed", Text: fmt.Sprintf("planning failed, and %d workloads are set aside: %s", len(p.aside), failure)})
+}
+
+const planAsideText = "set aside, because planning it failed: what runs of it is left as it is"
+
+func (m *Machine) guardedPlan(v placement.View) (plan placement.Plan, failure string) {
+	defer func() {
+		if r := recover(); r != nil {
+			plan, failure = placement.Plan{}, panicText(r)
+		}
+	}()
+	return m.plan(v), ""
+}
+
+// assignment finds where the plan puts a replica.
+func (m *Machine) assignment(replica placement.ReplicaID) (placement.Assignment, bool) {
+	all := m.planner.plan.Assignments
+	i, ok := slices.BinarySearchFunc(all, replica, func(a placement.Assignment, id placement.ReplicaID) int {
+		return strings.Compare(string(a.Replica), string(id))
+	})
+	if !ok {
+		return placement.Assignment{}, false
+	}
+	return all[i], true
+}

@@ -1,0 +1,221 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/wire"
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+// The methods below read the state as of the last Flush. What they return belongs to the caller,
+// except the bytes of field values, which nobody may change.
+
+// Objects returns the live objects of one kind, in all namespaces when namespace is empty, sorted by key.
+func (m *Machine) Objects(kind, namespace string) []crdt.Object {
+	var found []crdt.Object
+	for _, key := range m.sortedKeys() {
+		if key.Kind == kind && (namespace == "" || key.Namespace == namespace) && m.live(key) {
+			found = append(found, ownedObject(m.objects[key].merged))
+		}
+	}
+	return found
+}
+
+// Object returns one object, live or not; false if nothing is known of it.
+func (m *Machine) Object(key crdt.Key) (crdt.Object, bool) {
+	o := m.objects[key]
+	if o == nil {
+		return crdt.Object{}, false
+	}
+	return ownedObject(o.merged), true
+}
+
+func ownedObject(o crdt.Object) crdt.Object {
+	o.Fields = slices.Clone(o.Fields)
+	o.Seen = maps.Clone(o.Seen)
+	return o
+}
+
+// Invalid returns why the object as merged is not valid and an earlier form is in force; nil if it is valid.
+func (m *Machine) Invalid(key crdt.Key) []string {
+	o := m.objects[key]
+	if o == nil {
+		return nil
+	}
+	faults := slices.Clone(o.faults)
+	if digest, aside := m.planner.aside[key]; aside && digest == o.digest {
+		faults = append(faults, planAsideText)
+	}
+	return faults
+}
+
+// Members returns the peers known, sorted by ID.
+func (m *Machine) Members() []MemberView {
+	var all []MemberView
+	for _, id := range m.peerIDs() {
+		v := MemberView{}
+		if id == m.self {
+			v.Member = gossip.Member{Self: m.config.Self, Addr: m.selfAddr}
+			v.Room, v.Health = m.room, m.health
+		} else {
+			n := m.members[id]
+			if n.State == gossip.Left {
+				continue
+			}
+			v.Member, v.Since = n.Member, n.since
+		}
+		if r := m.rows[id]; r != nil {
+			m.fillMember(&v, r)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func (m *Machine) fillMember(v *MemberView, r *row) {
+	v.Boot, v.Row = r.version.Boot, r.version
+	v.RowAge = m.now.Elapsed - r.at
+	v.Labels = maps.Clone(r.observation.Labels)
+	v.Images = slices.Clone(r.observation.Images)
+	v.Draining = r.observation.Draining
+	v.Subnet, _ = netip.ParsePrefix(r.observation.Subnet)
+	for i := range r.incumbents {
+		v.Admitted = plus(v.Admitted, r.incumbents[i].Request)
+	}
+}
+
+// Replicas returns all replicas wanted or held, sorted by ID.
+func (m *Machine) Replicas() []ReplicaView {
+	byID := map[placement.ReplicaID]*ReplicaView{}
+	for i := range m.planner.base {
+		w := &m.planner.base[i]
+		byID[w.Replica] = &ReplicaView{ID: w.Replica, Workload: keyOf(string(w.Workload)),
+			Ordinal: ordinalOf(w.Replica), Wanted: true}
+	}
+	for _, a := range m.planner.plan.Assignments {
+		if v := byID[a.Replica]; v != nil {
+			v.Assignment = a
+		}
+	}
+	m.collectInstances(byID)
+	ids := slices.Sorted(maps.Keys(byID))
+	all := make([]ReplicaView, len(ids))
+	pending := pendingTexts{}
+	for i, id := range ids {
+		all[i] = *byID[id]
+		if all[i].Wanted && all[i].Assignment.Peer == "" {
+			all[i].Pending = pending.of(m, id, all[i].Assignment)
+		}
+	}
+	return all
+}
+
+// collectInstances adds what live peers hold, in the order of the peers.
+func (m *Machine) collectInstances(byID map[placement.ReplicaID]*ReplicaView) {
+	for _, id := range m.peerIDs() {
+		r := m.rows[id]
+		if r == nil || id != m.self && !m.members[id].live() {
+			continue
+		}
+		for i := range r.observation.Instances {
+			in := &r.observation.Instances[i]
+			replica := placement.ReplicaID(in.Replica)
+			if replica == "" {
+				continue // being removed, and nobody knows what it was
+			}
+			v := byID[replica]
+			if v == nil {
+				v = &ReplicaView{ID: replica, Workload: keyOf(in.Workload), Ordinal: ordinalOf(replica)}
+				byID[replica] = v
+			}
+			seen := instanceView(id, in)
+			seen.Current = v.Wanted && seen.Revision == v.Assignment.Revision
+			v.Instances = append(v.Instances, seen)
+		}
+	}
+}
+
+func instanceView(peer crdt.PeerID, in *wire.Instance) InstanceView {
+	v := InstanceView{
+		Instance: runtime.InstanceID(in.ID),
+		Peer:     peer,
+		Revision: placement.Revision(in.Revision),
+		State:    InstanceState(in.State),
+		Ready:    in.Ready,
+		Since:    fromMillis(in.Since),
+	}
+	v.Address, _ = netip.ParseAddr(in.Address)
+	for _, c := range in.Containers {
+		v.Containers = append(v.Containers, ContainerView{
+			Name: c.Name, Image: c.Image, Generation: c.Generation, Phase: phaseOf(c.Phase), Ready: c.Ready,
+			Restarts: c.Restarts, StartedAt: fromMillis(c.StartedAt), ExitCode: c.ExitCode, Reason: c.Reason, Detail: c.Detail,
+		})
+	}
+	return v
+}
+
+// Why returns every peer's verdict on one replica; false if there is no such replica.
+func (m *Machine) Why(replica placement.ReplicaID) ([]placement.Verdict, bool) {
+	if _, ok := m.assignment(replica); !ok {
+		return nil, false
+	}
+	return m.planner.view.Explain(m.planner.plan, replica), true
+}
+
+// pendingTexts explains pending replicas, once for all of a workload that nobody has refused.
+type pendingTexts map[placement.WorkloadID]string
+
+func (p pendingTexts) of(m *Machine, id placement.ReplicaID, a placement.Assignment) string {
+	if a.Replica == "" {
+		return "not planned yet"
+	}
+	if text, ok := p[a.Workload]; ok {
+		return text
+	}
+	verdicts, _ := m.Why(id)
+	text := m.pendingText(verdicts)
+	if !slices.ContainsFunc(verdicts, func(v placement.Verdict) bool { return v.Rule == placement.Refused }) {
+		p[a.Workload] = text
+	}
+	return text
+}
+
+// pendingText sums verdicts up: "no peer fits: 2 no-cpu, 1 refused (ImageMissing: …)".
+func (m *Machine) pendingText(verdicts []placement.Verdict) string {
+	if len(verdicts) == 0 {
+		return "no peer is known"
+	}
+	counts := map[placement.Rule]int{}
+	details := map[placement.Rule]string{}
+	for _, v := range verdicts {
+		counts[v.Rule]++
+		if details[v.Rule] == "" && v.Detail != "" {
+			details[v.Rule] = m.peerName(crdt.PeerID(v.Peer)) + ": " + v.Detail
+		}
+	}
+	var parts []string
+	for _, rule := range slices.Sorted(maps.Keys(counts)) {
+		part := fmt.Sprintf("%d %s", counts[rule], rule)
+		if d := details[rule]; d != "" {
+			part += " (" + d + ")"
+		}
+		parts = append(parts, part)
+	}
+	return fmt.Sprintf("0 of %d peers fit: %s", len(verdicts), strings.Join(parts, ", "))
+}
+
+// Version is this peer's own resource version: it rises with every change that a reader could see.
+func (m *Machine) Version() uint64 { return m.version }
+
+// Digests returns the digest of the intent and that of the plan.
+func (m *Machine) Digests() (intent, plan [32]byte) { return m.set.Digest(), m.planner.plan.Digest }
+
+// Admitted returns the sum of requests admitted here, and the room it must stay within (P6).
+func (m *Machine) Admitted() (sum, room placement.Resources) { return m.admitted(), roomOf(m.room) }

@@ -1,0 +1,210 @@
+package control
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/replication"
+	"shoal/peer/wire"
+	"shoal/placement"
+	"shoal/runtime"
+	"time"
+)
+
+// row is what a peer said of itself last, with what planning needs of it worked out once.
+type row struct {
+	version     replication.Version
+	at          time.Duration // when it came
+	news        bool          // it came after its peer was last said to be away
+	observation *wire.Observation
+	incumbents  []placement.Incumbent // one for each instance, in the same order
+	refusals    []placement.Refusal
+	slots       []int32 // for each incumbent its place among the wanted replicas, or -1
+	epoch       uint64  // of the wanted replicas that slots are for
+}
+
+// takeRow keeps a newer row of another peer. One that cannot be read is set aside, and the one before stands.
+func (m *Machine) takeRow(sealed replication.Row) {
+	if sealed.Peer == m.self {
+		return
+	}
+	if n := m.members[sealed.Peer]; n != nil && n.heard && n.State == gossip.Left {
+		return
+	}
+	observation, err := m.readRow(sealed)
+	if err != nil {
+		m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
+			Text: "the row of " + m.peerName(sealed.Peer) + " was set aside: " + err.Error()})
+		return
+	}
+	m.setRow(sealed.Peer, newRow(sealed.Peer, observation), sealed.Version)
+	m.rowCame(sealed.Peer)
+}
+
+func (m *Machine) readRow(sealed replication.Row) (o *wire.Observation, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			o, err = nil, fmt.Errorf("reading it failed: %s", panicText(r))
+		}
+	}()
+	return m.config.Decode(sealed.Body)
+}
+
+func newRow(peer crdt.PeerID, o *wire.Observation) *row {
+	r := &row{observation: o, news: true}
+	r.incumbents = make([]placement.Incumbent, len(o.Instances))
+	for i, in := range o.Instances {
+		r.incumbents[i] = incumbentOf(peer, in)
+	}
+	for _, refused := range o.Refusals {
+		r.refusals = append(r.refusals, refusalOf(peer, o.At, refused))
+	}
+	return r
+}
+
+func (m *Machine) setRow(peer crdt.PeerID, r *row, version replication.Version) {
+	old := m.rows[peer]
+	r.version, r.at = version, m.now.Elapsed
+	m.rows[peer] = r
+	m.touched = true
+	if old == nil || !samePlanning(old, r) {
+		m.planner.stale = true
+	} else {
+		r.slots, r.epoch = old.slots, old.epoch
+	}
+}
+
+// samePlanning says whether two rows of one peer mean the same to a plan.
+func samePlanning(a, b *row) bool {
+	return a.observation.CPUMillis == b.observation.CPUMillis &&
+		a.observation.Memory == b.observation.Memory &&
+		a.observation.Draining == b.observation.Draining &&
+		maps.Equal(a.observation.Labels, b.observation.Labels) &&
+		slices.Equal(a.incumbents, b.incumbents) &&
+		slices.EqualFunc(a.refusals, b.refusals, func(x, y placement.Refusal) bool {
+			return x.Replica == y.Replica && x.Revision == y.Revision && x.Reason == y.Reason
+		})
+}
+
+// observe makes this peer's own row from what it holds, where that has changed.
+func (m *Machine) observe() {
+	if !m.rowDirty {
+		return
+	}
+	m.rowDirty = false
+	o := &wire.Observation{
+		Labels:    m.config.Labels,
+		Draining:  m.draining,
+		Images:    m.images,
+		CPUMillis: m.room.CPUMillis,
+		Memory:    m.room.MemoryBytes,
+	}
+	if m.config.Subnet.IsValid() {
+		o.Subnet = m.config.Subnet.String()
+	}
+	for _, id := range m.heldIDs {
+		in := m.held[id]
+		m.noteReadiness(in)
+		o.Instances = append(o.Instances, m.observed(in))
+	}
+	for _, key := range m.refusalKeys() {
+		o.Refusals = append(o.Refusals, wire.Refusal{
+			Replica: string(key.replica), Revision: string(key.revision),
+			Reason: m.refusals[key].reason, ForMillis: m.config.Tuning.RefuseFor.Milliseconds(),
+		})
+	}
+	body := wire.EncodeObservation(*o)
+	if m.body != nil && bytes.Equal(body, m.body) {
+		return
+	}
+	m.body, m.unsealed = body, true
+	m.setRow(m.self, newRow(m.self, o), replication.Version{Boot: m.config.Boot, Sequence: m.sequence})
+}
+
+func (m *Machine) observed(in *instance) wire.Instance {
+	w := wire.Instance{
+		ID:        string(in.id),
+		Replica:   string(in.record.Replica),
+		Revision:  string(in.record.Revision),
+		State:     string(in.state(m.now.Elapsed)),
+		Ready:     in.ready(),
+		Since:     in.record.SinceMillis,
+		CPUMillis: in.record.CPUMillis,
+		Memory:    in.record.MemoryBytes,
+		Workload:  in.record.Workload,
+	}
+	if in.address.IsValid() {
+		w.Address = in.address.String()
+	}
+	for i := range in.containers {
+		w.Containers = append(w.Containers, in.containers[i].observed())
+	}
+	return w
+}
+
+func (c *container) observed() wire.Container {
+	return wire.Container{
+		Name:       c.spec.Name,
+		Image:      c.spec.Image,
+		Generation: c.generation,
+		Phase:      uint8(c.phase),
+		Ready:      c.ready(),
+		Restarts:   c.restarts(),
+		StartedAt:  millis(c.startedAt),
+		ExitCode:   c.exitCode,
+		Reason:     c.reason,
+		Detail:     c.detail,
+	}
+}
+
+// sealRow signs this peer's row and spreads it, where it says something new.
+func (m *Machine) sealRow() {
+	if !m.unsealed {
+		return
+	}
+	m.unsealed = false
+	m.sequence++
+	own := m.rows[m.self]
+	stamped := *own.observation
+	stamped.At = millis(m.now.Wall)
+	own.observation = &stamped
+	own.version = replication.Version{Boot: m.config.Boot, Sequence: m.sequence}
+	own.at = m.now.Elapsed
+	sealed := replication.SealRow(replication.Row{
+		Peer: m.self, Version: own.version, Body: wire.EncodeObservation(stamped),
+	}, m.config.Sign)
+	m.out.Send = append(m.out.Send, sends(m.spread.Observe(sealed))...)
+}
+
+// rowSays reports whether a live peer has itself said, since it last came, that an instance is ready there.
+func (m *Machine) rowSays(peer crdt.PeerID, replica placement.ReplicaID, revision placement.Revision) bool {
+	if peer != m.self {
+		n := m.members[peer]
+		if n == nil || !n.live() || n.State != gossip.Alive || !n.fresh {
+			return false
+		}
+	}
+	r := m.rows[peer]
+	if r == nil {
+		return false
+	}
+	for i := range r.incumbents {
+		in := &r.incumbents[i]
+		if in.Replica == replica && in.Revision == revision {
+			return in.Ready && !in.Stopping
+		}
+	}
+	return false
+}
+
+// phaseOf reads the phase that a row claims; one that does not exist is Absent.
+func phaseOf(n uint8) runtime.Phase {
+	if p := runtime.Phase(n); p <= runtime.Exited {
+		return p
+	}
+	return runtime.Absent
+}

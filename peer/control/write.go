@@ -1,0 +1,172 @@
+package control
+
+import (
+	"fmt"
+
+	"shoal/crdt"
+	"shoal/peer/replication"
+)
+
+// write answers a user's command. What it accepts is merged here, kept for the disk and pushed.
+func (m *Machine) write(w Write) {
+	stamp, err := m.accept(w)
+	m.out.Replies = append(m.out.Replies, Reply{Request: w.Request, Stamp: stamp, Err: err})
+}
+
+func (m *Machine) accept(w Write) (stamp crdt.Stamp, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			stamp, err = crdt.Stamp{}, &InvalidError{Faults: []string{asideText(r)}}
+		}
+	}()
+	m.refreshObjects()
+	if err := m.allowed(w); err != nil {
+		return crdt.Stamp{}, err
+	}
+	if w.Verb == crdt.Update && len(w.Changes) == 0 {
+		return m.objects[w.Key].merged.Modified, nil
+	}
+	op := m.compose(w)
+	if faults := m.preview(op); faults != nil {
+		return crdt.Stamp{}, &InvalidError{Faults: faults}
+	}
+	m.lastOwn = op.Stamp.Time
+	delta, outgoing := m.spread.Write(op)
+	m.merged(delta)
+	m.out.Send = append(m.out.Send, sends(outgoing)...)
+	m.refreshObjects()
+	return op.Stamp, nil
+}
+
+// allowed checks a write against what is there now.
+func (m *Machine) allowed(w Write) error {
+	current := m.set.Seen(w.Key)
+	for writer, t := range w.Seen {
+		if t > current[writer] {
+			return ErrStale // it speaks of operations that this peer does not have
+		}
+	}
+	if current[m.self] > w.Seen[m.self] {
+		return ErrStale
+	}
+	if live := m.live(w.Key); live == (w.Verb == crdt.Create) {
+		return m.wrongVerb(w, current)
+	}
+	switch {
+	case w.Verb == crdt.Delete && w.Key.Kind == "Namespace":
+		return m.namespaceEmpty(w.Key.Name)
+	case w.Verb == crdt.Create && w.Key.Namespace != "" && !m.namespaceExists(w.Key.Namespace):
+		return &InvalidError{Faults: []string{fmt.Sprintf(
+			"namespace %q does not exist: create it first, with a manifest of kind Namespace", w.Key.Namespace)}}
+	}
+	return nil
+}
+
+// wrongVerb tells a writer who did not know better to read again, and one who did what is wrong.
+func (m *Machine) wrongVerb(w Write, current crdt.Seen) error {
+	for writer, t := range current {
+		if t > w.Seen[writer] {
+			return ErrStale
+		}
+	}
+	text := " does not exist"
+	if w.Verb == crdt.Create {
+		text = " exists already"
+	}
+	return &InvalidError{Faults: []string{w.Key.String() + text}}
+}
+
+func (m *Machine) live(key crdt.Key) bool {
+	o := m.objects[key]
+	return o != nil && o.merged.Live
+}
+
+const defaultNamespace = "default" // exists without an object of its own
+
+func (m *Machine) namespaceExists(name string) bool {
+	return name == defaultNamespace || m.live(crdt.Key{Kind: "Namespace", Name: name})
+}
+
+func (m *Machine) namespaceEmpty(name string) error {
+	const mostShown = 20
+	var faults []string
+	for _, key := range m.sortedKeys() {
+		if key.Namespace == name && m.live(key) {
+			if len(faults) == mostShown {
+				faults = append(faults, "and more")
+				break
+			}
+			faults = append(faults, fmt.Sprintf("namespace %q still has %s: delete that first", name, key))
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	return &InvalidError{Faults: faults}
+}
+
+// compose makes the sealed operation that a write asks for.
+func (m *Machine) compose(w Write) crdt.Op {
+	seen := crdt.Seen{}
+	for writer, t := range w.Seen {
+		seen[writer] = t
+	}
+	return replication.Seal(crdt.Op{
+		Key:     w.Key,
+		Stamp:   crdt.Stamp{Time: crdt.Next(m.lastOwn, seen, m.now.Wall), Writer: m.self},
+		Seen:    seen,
+		Verb:    w.Verb,
+		Manager: w.Manager,
+		User:    w.User,
+		Changes: w.Changes,
+	}, m.config.Sign)
+}
+
+// preview returns what would be wrong with the object after op; nil if nothing.
+func (m *Machine) preview(op crdt.Op) (faults []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			faults = []string{asideText(r)}
+		}
+	}()
+	trial := crdt.NewSet()
+	trial.AddObject(op.Key, m.set.Ops(op.Key))
+	trial.Add(op)
+	after, known := trial.Object(op.Key)
+	if !known || !after.Live {
+		return nil
+	}
+	_, faults = m.form(op.Key, after.Fields)
+	return faults
+}
+
+// tidy leaves out operations that were put and dropped within one flush.
+func tidy(p Persist) Persist {
+	if len(p.Put) == 0 || len(p.Drop) == 0 {
+		return p
+	}
+	type name struct {
+		key   crdt.Key
+		stamp crdt.Stamp
+	}
+	put, both := map[name]bool{}, map[name]bool{}
+	for _, op := range p.Put {
+		put[name{op.Key, op.Stamp}] = true
+	}
+	var drop []crdt.Op
+	for _, op := range p.Drop {
+		if n := (name{op.Key, op.Stamp}); put[n] {
+			both[n] = true
+		} else {
+			drop = append(drop, op)
+		}
+	}
+	var keep []crdt.Op
+	for _, op := range p.Put {
+		if !both[name{op.Key, op.Stamp}] {
+			keep = append(keep, op)
+		}
+	}
+	p.Put, p.Drop = keep, drop
+	return p
+}
