@@ -101,21 +101,6 @@ func requestOf(w *manifest.Workload) placement.Resources {
 	return resources(w.RequestCPUMillis, w.RequestMemoryBytes)
 }
 
-func faultTexts(faults manifest.Faults) []string {
-	var texts []string
-	for _, f := range faults {
-		text := f.Text
-		if f.Path != "" {
-			text = f.Path + ": " + text
-		}
-		if f.Suggest != "" {
-			text += " (did you mean " + strconv.Quote(f.Suggest) + "?)"
-		}
-		texts = append(texts, text)
-	}
-	return texts
-}
-
 func sends(outgoing []replication.Outgoing) []Send {
 	out := make([]Send, len(outgoing))
 	for i, o := range outgoing {

@@ -40,17 +40,34 @@ func (m *Machine) judge(in *instance) {
 	}
 	here := crdt.PeerID(a.Peer) == m.self
 	current := a.Revision == in.record.Revision
+	replaced := a.Peer != "" && !(here && current) && m.rowSays(crdt.PeerID(a.Peer), replica, a.Revision)
+	if !replaced || !current {
+		in.surplus = 0
+	}
 	switch {
 	case here && current:
-	case a.Peer != "" && m.rowSays(crdt.PeerID(a.Peer), replica, a.Revision):
-		if current {
-			m.end(in, "Moved", "moved to "+m.peerName(crdt.PeerID(a.Peer))+", where it is ready")
-		} else {
-			m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
-		}
+	case replaced && current:
+		m.endSurplus(in, crdt.PeerID(a.Peer))
+	case replaced:
+		m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
 	case !current && !in.ready() && (!in.everReady || in.failing()):
 		// It serves nobody and will not, and its room may be what its successor waits for.
 		m.end(in, "Stopped", "never ready in a revision that is no longer wanted")
+	}
+}
+
+// linger is how long a copy must have been surplus before it goes. Of two holders of one replica
+// each may for a moment see the other ready and be told to go; what the first to go says of itself must
+// have had time to reach the second.
+const linger = 500 * time.Millisecond
+
+// endSurplus ends a copy that another peer holds too, once that has stood for a while.
+func (m *Machine) endSurplus(in *instance, other crdt.PeerID) {
+	if in.surplus == 0 {
+		in.surplus = m.now.Elapsed + linger
+	}
+	if m.now.Elapsed >= in.surplus {
+		m.end(in, "Moved", "moved to "+m.peerName(other)+", where it is ready")
 	}
 }
 

@@ -59,6 +59,7 @@ type instance struct {
 	stopping  bool
 	tries     int           // failures in a row to stop or remove
 	retryAt   time.Duration // nothing is tried before
+	surplus   time.Duration // since it is surplus: when it goes; 0 when it is not
 	everReady bool
 	wasReady  bool // as last observed
 }

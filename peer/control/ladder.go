@@ -60,6 +60,9 @@ func (in *instance) nextDown() *Action {
 func (m *Machine) instanceDeadlines(at func(time.Duration)) {
 	for _, id := range m.heldIDs {
 		in := m.held[id]
+		if in.surplus != 0 && !in.stopping {
+			at(in.surplus)
+		}
 		if in.inflight != nil {
 			continue
 		}

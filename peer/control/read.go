@@ -70,6 +70,9 @@ func (m *Machine) Members() []MemberView {
 				continue
 			}
 			v.Member, v.Since = n.Member, n.since
+			if n.wait != 0 && !n.heard {
+				v.State = gossip.Suspect // known from before, and given time to be heard of
+			}
 		}
 		if r := m.rows[id]; r != nil {
 			m.fillMember(&v, r)
@@ -166,7 +169,17 @@ func (m *Machine) Why(replica placement.ReplicaID) ([]placement.Verdict, bool) {
 	if _, ok := m.assignment(replica); !ok {
 		return nil, false
 	}
-	return m.planner.view.Explain(m.planner.plan, replica), true
+	return m.explain(replica), true
+}
+
+// explain survives a view that cannot be explained, as planning survives it.
+func (m *Machine) explain(replica placement.ReplicaID) (verdicts []placement.Verdict) {
+	defer func() {
+		if recover() != nil {
+			verdicts = nil
+		}
+	}()
+	return m.planner.view.Explain(m.planner.plan, replica)
 }
 
 // pendingTexts explains pending replicas, once for all of a workload that nobody has refused.
@@ -190,7 +203,7 @@ func (p pendingTexts) of(m *Machine, id placement.ReplicaID, a placement.Assignm
 // pendingText sums verdicts up: "no peer fits: 2 no-cpu, 1 refused (ImageMissing: …)".
 func (m *Machine) pendingText(verdicts []placement.Verdict) string {
 	if len(verdicts) == 0 {
-		return "no peer is known"
+		return "no verdict is known"
 	}
 	counts := map[placement.Rule]int{}
 	details := map[placement.Rule]string{}

@@ -55,7 +55,7 @@ func (m *Machine) allowed(w Write) error {
 	switch {
 	case w.Verb == crdt.Delete && w.Key.Kind == "Namespace":
 		return m.namespaceEmpty(w.Key.Name)
-	case w.Verb == crdt.Create && w.Key.Namespace != "" && !m.namespaceExists(w.Key.Namespace):
+	case w.Verb == crdt.Create && w.Key.Namespace != "" && !ownKind(w.Key.Kind) && !m.namespaceExists(w.Key.Namespace):
 		return &InvalidError{Faults: []string{fmt.Sprintf(
 			"namespace %q does not exist: create it first, with a manifest of kind Namespace", w.Key.Namespace)}}
 	}
