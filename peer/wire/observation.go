@@ -52,7 +52,11 @@ type Refusal struct {
 }
 
 // EncodeObservation gives the canonical bytes of o.
-func EncodeObservation(o Observation) []byte { panic("unwritten") }
+func EncodeObservation(o Observation) []byte { return formBody.encode(o) }
 
 // DecodeObservation reads what EncodeObservation wrote, also by a newer version.
-func DecodeObservation(data []byte) (Observation, error) { panic("unwritten") }
+func DecodeObservation(data []byte) (Observation, error) {
+	var o Observation
+	err := formBody.decode(data, &o)
+	return o, err
+}
