@@ -1,0 +1,19 @@
+// Package promise checks the promises of the design (P1 to P14) on what a world shows of itself.
+//
+// The three worlds (event heap, synctest bubble, real machine) each describe themselves as a
+// Snapshot: what is true in the world, seen from outside, not what a peer believes, except where a
+// field says so. The checkers then are the same for all three. A checker never looks
+// at a clock and knows no world; it returns one Violation per broken case, sorted.
+//
+//	at every moment       Always        P6
+//	when all is quiet     AtRest        P1 P2 P3 P4 P6 and "converged"
+//	between two moments   CutAlone      P5   nothing happened but a cut, or its end
+//	                      NeverDown     P7   no replica that ran ceases to run
+//	                      MovedOnlyNeeded P8 two moments of rest
+//	                      SameContainers P10 a peer's program died and came back
+//
+// "Quiet" is the world's word: no event that changes anything is under way, as far as it can
+// tell. While a network is cut every side has its own rest, and Peer.Side tells sides apart.
+//
+// P9 and P11 to P14 are not seen in a Snapshot: they are tested where they are kept.
+package promise

@@ -1,0 +1,99 @@
+package promise
+
+import "time"
+
+// Snapshot is a world at one moment. Order in its slices carries no meaning.
+type Snapshot struct {
+	At     time.Duration // since the world began; only for messages
+	Peers  []Peer
+	Writes []Write // every command that a peer was given so far, where the world keeps a log
+	Ended  []Container
+}
+
+// Resources are amounts of room.
+type Resources struct {
+	CPUMillis   int64
+	MemoryBytes int64
+}
+
+// Peer is one machine. What it believes (digests, Wanted, Objects, Admitted) is as of its last
+// flush, and empty while its program is not running.
+type Peer struct {
+	ID   string
+	Name string
+
+	Alive   bool // its program runs
+	Powered bool // its machine is on; containers may run without the program
+	Leaving bool // it hands over its work
+	Side    int  // peers that can reach each other have the same
+
+	IntentDigest [32]byte
+	PlanDigest   [32]byte
+	Admitted     Resources // by its own account
+	Room         Resources
+	Wanted       []Wanted // replicas that it sees wanted
+	Objects      []Object // intent as it sees it; nil where the world does not look
+	Instances    []Instance
+}
+
+// Wanted is a replica that intent asks for. One without room is Pending.
+type Wanted struct {
+	Replica  string
+	Revision string
+	Pending  bool
+}
+
+// Instance is what runs on a peer, or is being made ready to, or is on its way out.
+type Instance struct {
+	ID         string
+	Replica    string
+	Revision   string
+	Ready      bool
+	Request    Resources
+	Containers []Container // those that run
+}
+
+// Container is one running container; equal values are the same process.
+type Container struct {
+	Peer       string // ID
+	Instance   string
+	Name       string
+	Generation uint64
+	StartedAt  time.Time
+}
+
+// Write is a command that changed, or should have changed, one object. IDs are those of the world's log.
+type Write struct {
+	ID      string // of the acknowledged operation; unique
+	Peer    string // that took it
+	Object  string // Kind/namespace/name
+	Refused string // why the peer did not take it; empty when it was acknowledged
+	Create  bool
+	Delete  bool
+	Fields  map[string]string // path to value; an empty value deletes the field
+	Saw     []string          // IDs of earlier writes that the peer had when it took this one
+}
+
+// Object is one object as a peer sees it.
+type Object struct {
+	Key    string
+	Live   bool
+	Fields []Field
+}
+
+// Field is one field, with the writes that lost to it without having been seen.
+type Field struct {
+	Path      string
+	Value     string
+	Write     string   // ID
+	Conflicts []string // IDs
+}
+
+// Violation is one broken promise.
+type Violation struct {
+	Promise string // "P3", or "converged"
+	Text    string
+}
+
+// String is one line for people.
+func (v Violation) String() string { return v.Promise + ": " + v.Text }

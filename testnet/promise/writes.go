@@ -1,0 +1,139 @@
+package promise
+
+import "slices"
+
+// NothingLost is P2: every acknowledged field holds, or was overwritten by a write that had seen it, or is
+// listed as a conflict. It looks at one peer per side that has seen all writes, so it is only
+// for worlds at rest without a cut; during one it checks the writes taken on the peer's own side.
+func NothingLost(s Snapshot) []Violation {
+	f := findings{promise: "P2"}
+	log := newLog(s.Writes)
+	for _, side := range s.sides() {
+		for _, p := range side {
+			if p.Objects == nil {
+				continue
+			}
+			for _, w := range s.Writes {
+				if w.Refused == "" && s.reaches(w.Peer, p) {
+					f.lost(log, p, w)
+				}
+			}
+		}
+	}
+	return f.sorted()
+}
+
+// reaches says whether what was written on a peer should be known to p by now.
+func (s Snapshot) reaches(writer string, p Peer) bool {
+	w, known := s.peer(writer)
+	return known && w.Alive && w.Side == p.Side
+}
+
+func (f *findings) lost(log writeLog, p Peer, w Write) {
+	if log.killed(w) {
+		return
+	}
+	object, known := p.object(w.Object)
+	if !known || !object.Live {
+		if !w.Delete {
+			f.add("%s: %s of write %s is gone", p.Name, w.Object, w.ID)
+		}
+		return
+	}
+	for path, value := range w.Fields {
+		if log.overwritten(w, path) || object.shows(path, value, w.ID) {
+			continue
+		}
+		f.add("%s: %s %s=%q of write %s neither holds, nor was overwritten, nor is a conflict", p.Name, w.Object, path, value, w.ID)
+	}
+}
+
+func (p Peer) object(key string) (Object, bool) {
+	for _, o := range p.Objects {
+		if o.Key == key {
+			return o, true
+		}
+	}
+	return Object{}, false
+}
+
+// shows says whether a write holds in a field, or is among its conflicts. A deletion holds where the field is not.
+func (o Object) shows(path, value, id string) bool {
+	for _, field := range o.Fields {
+		if field.Path == path {
+			return field.Write == id && field.Value == value || slices.Contains(field.Conflicts, id)
+		}
+	}
+	return value == ""
+}
+
+// DeadStayDead is P4: an object lives only by a creation that no deletion had seen, and no field of it
+// is from a write that a deletion had seen.
+func DeadStayDead(s Snapshot) []Violation {
+	f := findings{promise: "P4"}
+	log := newLog(s.Writes)
+	for _, p := range s.Peers {
+		for _, o := range p.Objects {
+			if !p.Alive || !o.Live || len(log.deletes[o.Key]) == 0 {
+				continue
+			}
+			alive := slices.ContainsFunc(log.creates[o.Key], func(w Write) bool { return s.reaches(w.Peer, p) && !log.killed(w) })
+			if !alive && s.allReach(log.deletes[o.Key], p) {
+				f.add("%s shows %s, which was deleted", p.Name, o.Key)
+			}
+			for _, field := range o.Fields {
+				if w, logged := log.byID[field.Write]; logged && log.killed(w) && s.deleteReached(log, w, p) {
+					f.add("%s shows %s of %s, which was deleted with the object", p.Name, field.Path, o.Key)
+				}
+			}
+		}
+	}
+	return f.sorted()
+}
+
+func (s Snapshot) allReach(writes []Write, p Peer) bool {
+	return !slices.ContainsFunc(writes, func(w Write) bool { return !s.reaches(w.Peer, p) })
+}
+
+func (s Snapshot) deleteReached(log writeLog, w Write, p Peer) bool {
+	return slices.ContainsFunc(log.deletes[w.Object], func(d Write) bool { return slices.Contains(d.Saw, w.ID) && s.reaches(d.Peer, p) })
+}
+
+// writeLog indexes acknowledged writes.
+type writeLog struct {
+	byID     map[string]Write
+	byObject map[string][]Write
+	creates  map[string][]Write
+	deletes  map[string][]Write
+}
+
+func newLog(writes []Write) writeLog {
+	l := writeLog{map[string]Write{}, map[string][]Write{}, map[string][]Write{}, map[string][]Write{}}
+	for _, w := range writes {
+		if w.Refused != "" {
+			continue
+		}
+		l.byID[w.ID] = w
+		l.byObject[w.Object] = append(l.byObject[w.Object], w)
+		if w.Create {
+			l.creates[w.Object] = append(l.creates[w.Object], w)
+		}
+		if w.Delete {
+			l.deletes[w.Object] = append(l.deletes[w.Object], w)
+		}
+	}
+	return l
+}
+
+// killed says whether a deletion had seen the write.
+func (l writeLog) killed(w Write) bool {
+	return slices.ContainsFunc(l.deletes[w.Object], func(d Write) bool { return slices.Contains(d.Saw, w.ID) })
+}
+
+// overwritten says whether a later write to the same field had seen this one.
+func (l writeLog) overwritten(w Write, path string) bool {
+	return slices.ContainsFunc(l.byObject[w.Object], func(later Write) bool {
+		_, same := later.Fields[path]
+		return same && slices.Contains(later.Saw, w.ID)
+	})
+}
