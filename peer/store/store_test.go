@@ -1,0 +1,219 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer"
+	"shoal/peer/control"
+)
+
+func TestMain(m *testing.M) {
+	encodeOp = func(op crdt.Op) []byte { data, _ := json.Marshal(op); return data }
+	decodeOp = func(data []byte) (op crdt.Op, err error) { return op, json.Unmarshal(data, &op) }
+	if dir := os.Getenv(crashDirVariable); dir != "" {
+		commitForEver(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func load(t *testing.T, s *Store) peer.Stored {
+	t.Helper()
+	stored, err := s.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func commit(t *testing.T, s *Store, batch peer.Batch) {
+	t.Helper()
+	if err := s.Commit(batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// numbered is one of a series of operations on ten objects.
+func numbered(n int) crdt.Op {
+	return crdt.Op{
+		Key:     crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint("web", n%10)},
+		Stamp:   crdt.Stamp{Time: crdt.Time(n + 1), Writer: "aa"},
+		Manager: "test", Changes: []crdt.Change{{Path: "spec/replicas", Value: fmt.Append(nil, n)}},
+		Signed: make([]byte, 200), Signature: make([]byte, 64),
+	}
+}
+
+func puts(from, to int) peer.Batch {
+	var batch peer.Batch
+	for n := from; n < to; n++ {
+		batch.Put = append(batch.Put, numbered(n))
+	}
+	return batch
+}
+
+func member(id gossip.PeerID, name string) gossip.Member {
+	self := gossip.Self{ID: id, Name: name, Stream: netip.MustParseAddrPort("10.0.0.1:7400"), Room: gossip.Room{CPUMillis: 1500, MemoryBytes: 1 << 30}, Health: gossip.Fair}
+	return gossip.Member{Self: self, Addr: netip.MustParseAddrPort("10.0.0.1:7401"), State: gossip.Failed}
+}
+
+func full() peer.Batch {
+	batch := puts(0, 40)
+	batch.Book = []gossip.Member{member("aa", "p1"), member("bb", "p2")}
+	batch.Certificates = [][]byte{[]byte("certificate one"), []byte("certificate two")}
+	return batch
+}
+
+// text is a form of stored in which equal contents are equal; cmp alone takes seconds for each comparison.
+func text(t *testing.T, stored peer.Stored) string {
+	t.Helper()
+	slices.SortFunc(stored.Ops, func(a, b crdt.Op) int { return cmp.Compare(a.Stamp.Time, b.Stamp.Time) })
+	slices.SortFunc(stored.Certificates, bytes.Compare)
+	data, err := json.MarshalIndent(stored, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestRoundTrip(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, dir)
+	if got := load(t, s); got.Boot != 1 || len(got.Ops) != 0 {
+		t.Fatalf("a new store holds %+v", got)
+	}
+	want := full()
+	commit(t, s, want)
+	commit(t, s, peer.Batch{Persist: control.Persist{Drop: want.Put[:10], Book: []gossip.Member{member("bb", "renamed")}}})
+	commit(t, s, peer.Batch{Persist: control.Persist{Drop: want.Put[:1], Put: want.Put[20:30]}, Certificates: want.Certificates[:1]})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal("second close:", err)
+	}
+	got := load(t, open(t, dir))
+	stored := peer.Stored{Ops: want.Put[10:], Book: []gossip.Member{member("aa", "p1"), member("bb", "renamed")}, Certificates: want.Certificates, Boot: 2}
+	if text(t, stored) != text(t, got) {
+		t.Errorf("loaded %s\nwant %s", text(t, got), text(t, stored))
+	}
+}
+
+func TestBootRisesWithEachLoad(t *testing.T) {
+	dir := t.TempDir()
+	for boot := uint64(1); boot <= 3; boot++ {
+		s := open(t, dir)
+		if got := load(t, s).Boot; got != boot {
+			t.Errorf("boot %d, want %d", got, boot)
+		}
+		s.Close()
+	}
+}
+
+func TestSecondAgentIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := Open(dir)
+	var inUse *InUseError
+	if !errors.As(err, &inUse) || inUse.Dir != dir || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("second open: %v", err)
+	}
+	s.Close()
+	open(t, dir)
+}
+
+func TestClosedStoreRefuses(t *testing.T) {
+	s := open(t, t.TempDir())
+	s.Close()
+	if err := s.Commit(peer.Batch{}); !errors.Is(err, os.ErrClosed) {
+		t.Error("commit:", err)
+	}
+	if _, err := s.Load(); !errors.Is(err, os.ErrClosed) {
+		t.Error("load:", err)
+	}
+}
+
+func TestNewerVersionIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.db.Update(func(tx *bbolt.Tx) error {
+		return putMeta(tx, versionKey, binary.BigEndian.AppendUint64(nil, version+1))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	_, err := Open(dir)
+	var newer *VersionError
+	if !errors.As(err, &newer) || newer.Found != version+1 {
+		t.Fatalf("opened with %v", err)
+	}
+}
+
+// TestFailedWriteLeavesStoreUsable commits what bbolt refuses (a book entry without a key).
+func TestFailedWriteLeavesStoreUsable(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	commit(t, s, full())
+	bad := puts(500, 510)
+	bad.Book = []gossip.Member{{}}
+	if err := s.Commit(bad); err == nil {
+		t.Fatal("a member without an ID was taken")
+	}
+	commit(t, s, puts(40, 41))
+	if got := len(load(t, s).Ops); got != 41 {
+		t.Errorf("%d operations, want 41: a failed batch must leave nothing", got)
+	}
+}
+
+func TestCreationIsAtomic(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, FileName+".new"), []byte("left by a crash"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir)
+	if _, err := os.Stat(filepath.Join(dir, FileName+".new")); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the half made file is still there:", err)
+	}
+}
+
+func BenchmarkCommit(b *testing.B) {
+	s, err := Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Commit(puts(0, 2000)); err != nil {
+		b.Fatal(err)
+	}
+	n := 2000
+	for b.Loop() {
+		if err := s.Commit(puts(n, n+1)); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+}
