@@ -111,12 +111,12 @@ func TestBuildIsReproducible(t *testing.T) {
 
 func TestBuildRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Program){
-		"no reference":   func(p *Program) { p.Reference = "" },
-		"bad reference":  func(p *Program) { p.Reference = "Web:1" },
-		"digest":         func(p *Program) { p.Reference = "web@" + digestOf(nil) },
-		"relative path":  func(p *Program) { p.Path = "web" },
-		"empty program":  func(p *Program) { p.Binary = nil },
-		"unusable path":  func(p *Program) { p.Path = "/" + string(make([]byte, 300)) },
+		"no reference":  func(p *Program) { p.Reference = "" },
+		"bad reference": func(p *Program) { p.Reference = "Web:1" },
+		"digest":        func(p *Program) { p.Reference = "web@" + digestOf(nil) },
+		"relative path": func(p *Program) { p.Path = "web" },
+		"empty program": func(p *Program) { p.Binary = nil },
+		"unusable path": func(p *Program) { p.Path = "/" + string(make([]byte, 300)) },
 	} {
 		program := sample
 		change(&program)

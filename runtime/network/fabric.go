@@ -72,7 +72,7 @@ func (f *Fabric) AddHostAt(path, name string, address netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	link, err := f.ensurePair(pair{
+	port, link, err := f.ensurePair(pair{
 		outer: portOf(name), bridge: bridge, inner: host, space: space, hardware: hardwareOf(address.Addr()), alias: name,
 	})
 	if err == nil {
@@ -81,6 +81,8 @@ func (f *Fabric) AddHostAt(path, name string, address netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("add host %s: %w", name, err)
 	}
+	f.awaitCarrier(port.Attrs().Index)
+	host.awaitCarrier(link.Attrs().Index)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -82,34 +83,32 @@ type pair struct {
 	alias    string // of outer; empty for none
 }
 
-// ensurePair makes a veth pair, unless it is there, and returns its inner end. Both ends are made by one
+// ensurePair makes a veth pair, unless it is there, and returns its ends, the outer one up. They are made by one
 // message to the kernel, so that there are both or none.
-func (l links) ensurePair(p pair) (netlink.Link, error) {
-	outer, err := l.find(p.outer)
-	if err != nil {
-		return nil, err
+func (l links) ensurePair(p pair) (outer, inner netlink.Link, err error) {
+	if outer, err = l.find(p.outer); err != nil {
+		return nil, nil, err
 	}
-	inner, err := p.inner.find(inside)
-	if err != nil {
-		return nil, err
+	if inner, err = p.inner.find(inside); err != nil {
+		return nil, nil, err
 	}
 	if outer != nil && (inner == nil || outer.Attrs().ParentIndex != inner.Attrs().Index) {
 		if err := l.remove(p.outer); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		outer = nil
 	}
 	if outer == nil {
 		if outer, inner, err = l.makePair(p); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if outer.Attrs().MasterIndex != p.bridge.Attrs().Index {
 		if err := l.LinkSetMaster(outer, p.bridge); err != nil {
-			return nil, fmt.Errorf("join %s to bridge %s: %w", p.outer, p.bridge.Attrs().Name, err)
+			return nil, nil, fmt.Errorf("join %s to bridge %s: %w", p.outer, p.bridge.Attrs().Name, err)
 		}
 	}
-	return inner, l.up(outer)
+	return outer, inner, l.up(outer)
 }
 
 func (l links) makePair(p pair) (outer, inner netlink.Link, err error) {
@@ -143,6 +142,20 @@ func (l links) up(link netlink.Link) error {
 		return fmt.Errorf("set %s up: %w", link.Attrs().Name, err)
 	}
 	return nil
+}
+
+// settleFor bounds how long awaitCarrier waits. What is late then is late for the kernel's reasons.
+const settleFor = 250 * time.Millisecond
+
+// awaitCarrier waits until the kernel has noticed that a link that is up can carry packets, which it does a little
+// later by itself. Until then it drops them, and a first ARP request that is dropped costs whoever connects a second.
+func (l links) awaitCarrier(index int) {
+	for begin := time.Now(); time.Since(begin) < settleFor; time.Sleep(50 * time.Microsecond) {
+		link, err := l.LinkByIndex(index)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return
+		}
+	}
 }
 
 // loopbackUp sets lo up.
