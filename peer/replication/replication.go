@@ -30,6 +30,10 @@ type Message struct {
 	Digest  *Digest
 	Objects *Objects
 	Want    *Want
+
+	// Skipped counts the operations, objects and rows that Decode left out because it could not read
+	// them, most likely because a newer version made them.
+	Skipped int
 }
 
 // Push spreads what is new: operations and rows that the receiver may not have.
@@ -42,10 +46,12 @@ type Push struct {
 // digests of its buckets, those with the object digests of the buckets that differ.
 type Digest struct {
 	Root      [32]byte
-	Buckets   map[uint16][32]byte // by the first bits of the key's hash
+	RowRoot   [32]byte            // over the versions of all rows
+	Buckets   map[uint16][32]byte // by crdt.Key.Bucket; those missing are empty. Nil: not told
 	Objects   []ObjectDigest      // of the buckets named in InBuckets, all of them
 	InBuckets []uint16
 	Rows      map[crdt.PeerID]Version
+	AllRows   bool // Rows names every row held
 }
 
 // Want asks for whole objects, and rows.
@@ -78,48 +84,3 @@ type Received struct {
 	Rows  []Row // newer than what was held
 	Send  []Outgoing
 }
-
-// Machine is the replication of one peer: pure, without clock or I/O. It changes the Set it was given. Not safe for concurrent use.
-type Machine struct{}
-
-// New returns a machine that replicates set. pick returns a random number below n.
-func New(self crdt.PeerID, set *crdt.Set, pick func(n int) int) *Machine { panic("unwritten") }
-
-// Live tells the machine which other peers can be reached now.
-func (m *Machine) Live(peers []crdt.PeerID) { panic("unwritten") }
-
-// Write adds this peer's own sealed operation and returns its pushes.
-func (m *Machine) Write(op crdt.Op) (crdt.Delta, []Outgoing) { panic("unwritten") }
-
-// Observe sets this peer's own sealed row and returns its pushes.
-func (m *Machine) Observe(row Row) []Outgoing { panic("unwritten") }
-
-// Receive takes a message in.
-func (m *Machine) Receive(from crdt.PeerID, message Message) Received { panic("unwritten") }
-
-// Reconcile begins a round with one live peer.
-func (m *Machine) Reconcile() []Outgoing { panic("unwritten") }
-
-// Row returns the newest row of a peer.
-func (m *Machine) Row(peer crdt.PeerID) (Row, bool) { panic("unwritten") }
-
-// Forget drops the row of a peer that left, and remembers its version so that an old copy is not taken again.
-func (m *Machine) Forget(peer crdt.PeerID) { panic("unwritten") }
-
-// Seal fills in Signed, Signature and Hash.
-func Seal(op crdt.Op, sign func([]byte) []byte) crdt.Op { panic("unwritten") }
-
-// SealRow fills in Signed and Signature.
-func SealRow(row Row, sign func([]byte) []byte) Row { panic("unwritten") }
-
-// EncodeOp gives the form in which an operation is stored.
-func EncodeOp(op crdt.Op) []byte { panic("unwritten") }
-
-// DecodeOp reads what EncodeOp gave; the signature is not checked.
-func DecodeOp(data []byte) (crdt.Op, error) { panic("unwritten") }
-
-// Encode gives the form in which a message is sent.
-func Encode(message Message) []byte { panic("unwritten") }
-
-// Decode reads what Encode gave; signatures are not checked. Sizes are checked before allocation.
-func Decode(data []byte) (Message, error) { panic("unwritten") }

@@ -18,12 +18,11 @@ const (
 
 // Reasons why a Book refuses a certificate; errors.Is finds them.
 var (
-	ErrNoIssuer  = errors.New("its issuer is not known")
-	ErrMayNot    = errors.New("its issuer may not give that")
-	ErrTooLong   = errors.New("its chain is too long")
-	ErrTooMany   = errors.New("there are too many")
-	ErrNeedless  = errors.New("the root needs none")
-	ErrSignature = errors.New("its signature is wrong")
+	ErrNoIssuer = errors.New("its issuer is not known")
+	ErrMayNot   = errors.New("its issuer may not give that")
+	ErrTooLong  = errors.New("its chain is too long")
+	ErrTooMany  = errors.New("there are too many")
+	ErrNeedless = errors.New("the root needs none")
 )
 
 // Book holds the certificates of one cluster. Not safe for concurrent use.
@@ -50,8 +49,9 @@ func (b *Book) Add(c Certificate) (added bool, err error) {
 			return false, nil
 		}
 	}
-	if !Verify(c.Issuer, c.Signed, c.Signature) {
-		return false, refuse(c, ErrSignature)
+	c, err = DecodeCertificate(EncodeCertificate(c)) // what was signed counts, whatever the caller filled in
+	if err != nil {
+		return false, err
 	}
 	h, err := b.judge(c)
 	if err != nil {

@@ -13,6 +13,9 @@ import (
 
 const nameBytesAtMost = 63
 
+// ErrSignature says that a certificate is not signed by the issuer that it names.
+var ErrSignature = errors.New("its issuer did not sign it")
+
 // NewCertificate signs a certificate. sign signs with the issuer's key.
 func NewCertificate(subject PeerID, name string, capabilities []Capability, issuer PeerID, issued time.Time, sign func([]byte) []byte) Certificate {
 	c := Certificate{
@@ -65,7 +68,7 @@ func (c Certificate) check() error {
 	case len(c.Name) > nameBytesAtMost:
 		return fmt.Errorf("a certificate with a name of %d bytes", len(c.Name))
 	case !Verify(c.Issuer, c.Signed, c.Signature):
-		return fmt.Errorf("the certificate of %q is not signed by %s", c.Name, c.Issuer)
+		return fmt.Errorf("certificate of %q (%s): %w", c.Name, c.Subject, ErrSignature)
 	}
 	return nil
 }

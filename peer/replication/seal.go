@@ -1,0 +1,54 @@
+package replication
+
+import (
+	"slices"
+	"strings"
+
+	"shoal/crdt"
+	"shoal/peer/wire"
+)
+
+// MaxOpBytes is how large the signed form of an operation may be. Machine.Write refuses what is larger.
+const MaxOpBytes = wire.MaxOp
+
+// Seal puts the changes in the order of their paths and fills in Signed, Signature and Hash.
+func Seal(op crdt.Op, sign func([]byte) []byte) crdt.Op {
+	op.Changes = slices.Clone(op.Changes)
+	slices.SortStableFunc(op.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	op.Signed = wire.EncodeOp(opToWire(op))
+	op.Signature = sign(op.Signed)
+	op.Hash = hash(sealedOp(op))
+	return op
+}
+
+// SealRow fills in Signed and Signature.
+func SealRow(row Row, sign func([]byte) []byte) Row {
+	row.Signed = wire.EncodeRow(rowToWire(row))
+	row.Signature = sign(row.Signed)
+	return row
+}
+
+// EncodeOp gives the form in which an operation is stored.
+func EncodeOp(op crdt.Op) []byte { return wire.EncodeSealed(sealedOp(op)) }
+
+// DecodeOp reads what EncodeOp gave; the signature is not checked.
+func DecodeOp(data []byte) (crdt.Op, error) {
+	sealed, err := wire.DecodeSealed(data)
+	if err != nil {
+		return crdt.Op{}, err
+	}
+	return opFromSealed(sealed)
+}
+
+// Encode gives the form in which a message is sent.
+func Encode(message Message) []byte { return wire.EncodeMessage(messageToWire(message)) }
+
+// Decode reads what Encode gave; signatures are not checked. Sizes are checked before allocation. An
+// operation, object or row that cannot be read is left out and counted, so that it costs no other.
+func Decode(data []byte) (Message, error) {
+	form, err := wire.DecodeMessage(data)
+	if err != nil {
+		return Message{}, err
+	}
+	return messageFromWire(form), nil
+}
