@@ -1,0 +1,5 @@
+//go:build linux && cgo
+
+package oci_test
+
+func life(dir string) {}

@@ -1,0 +1,193 @@
+//go:build linux && cgo
+
+package oci
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"shoal/runtime"
+)
+
+func (r *Runtime) rootDir(id runtime.InstanceID, name string) string {
+	return filepath.Join(r.containerDir(id, name), "root")
+}
+
+// freshRoot mounts the i-th container's root with an empty writable layer. What was written before goes to the trash.
+func (r *Runtime) freshRoot(in *instance, i int) error {
+	name := in.Spec.Containers[i].Name
+	dir := r.containerDir(in.Spec.Instance, name)
+	root := filepath.Join(dir, "root")
+	if err := unmount(root); err != nil {
+		return err
+	}
+	if err := r.discard(filepath.Join(dir, "layer")); err != nil {
+		return err
+	}
+	upper, work := filepath.Join(dir, "layer", "upper"), filepath.Join(dir, "layer", "work")
+	for _, path := range []string{root, filepath.Join(dir, "layer"), upper, work} {
+		if err := os.Mkdir(path, 0o755); err != nil && !os.IsExist(err) {
+			return err
+		}
+	}
+	if err := mountOverlay(root, in.Images[i].Layers, upper, work); err != nil {
+		return err
+	}
+	return r.writeEtc(root, in)
+}
+
+// discard moves a file or directory out of the way and deletes it in the background.
+func (r *Runtime) discard(path string) error {
+	bin, err := os.MkdirTemp(filepath.Join(r.config.Dir, "trash"), "")
+	if err != nil {
+		return err
+	}
+	err = os.Rename(path, filepath.Join(bin, "x"))
+	if errors.Is(err, os.ErrNotExist) {
+		return os.Remove(bin)
+	}
+	r.workers.Go(func() { _ = os.RemoveAll(bin) })
+	return err
+}
+
+// mountOverlay mounts layers, lowest first, with a writable layer on top. Directories are named by descriptors, because mount's
+// options have to fit into one page and give ',' and ':' a meaning. The writable layer does not outlive the
+// container, so nobody needs the syncs that volatile leaves out.
+func mountOverlay(root string, layers []string, upper, work string) error {
+	var lower []string
+	var files []*os.File
+	defer func() {
+		for _, file := range files {
+			file.Close()
+		}
+	}()
+	open := func(path string) (string, error) {
+		file, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", err
+		}
+		files = append(files, file)
+		return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())), nil
+	}
+	for i := len(layers) - 1; i >= 0; i-- {
+		path, err := open(layers[i])
+		if err != nil {
+			return because(runtime.ImageCorrupt, "a layer is gone: %w", err)
+		}
+		lower = append(lower, path)
+	}
+	upperFD, err := open(upper)
+	if err != nil {
+		return err
+	}
+	workFD, err := open(work)
+	if err != nil {
+		return err
+	}
+	data := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upperFD + ",workdir=" + workFD
+	err = unix.Mount("shoal", root, "overlay", 0, data+",volatile")
+	if errors.Is(err, unix.EINVAL) { // volatile needs Linux 5.10
+		err = unix.Mount("shoal", root, "overlay", 0, data)
+	}
+	if errors.Is(err, unix.ENODEV) {
+		return because(runtime.NoKernel, "the kernel has no overlay file system: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("mounting an overlay of %d layers at %s: %w", len(layers), root, err)
+	}
+	return nil
+}
+
+// unmount removes all mounts at path; none, or no such path, is no error.
+func unmount(path string) error {
+	for {
+		switch err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); {
+		case err == nil:
+		case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+			return nil
+		default:
+			return fmt.Errorf("unmounting %s: %w", path, err)
+		}
+	}
+}
+
+// writeEtc writes the files in /etc that tell a container who and where it is. It goes through a handle that symbolic links of
+// the image cannot lead out of; one that tries is replaced.
+func (r *Runtime) writeEtc(path string, in *instance) error {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if info, err := root.Stat("etc"); err != nil || !info.IsDir() {
+		if _, err := root.Lstat("etc"); err == nil {
+			if err := root.Remove("etc"); err != nil {
+				return err
+			}
+		}
+		if err := root.Mkdir("etc", 0o755); err != nil {
+			return err
+		}
+	}
+	for name, text := range r.etc(in) {
+		name = "etc/" + name
+		if info, err := root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			if err := root.RemoveAll(name); err != nil {
+				return err
+			}
+		}
+		if err := root.WriteFile(name, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// etc returns the files by name.
+func (r *Runtime) etc(in *instance) map[string][]byte {
+	var hosts bytes.Buffer
+	hosts.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	if in.Address.IsValid() && in.Spec.Hostname != "" {
+		fmt.Fprintf(&hosts, "%s\t%s\n", in.Address, in.Spec.Hostname)
+	}
+	return map[string][]byte{
+		"hosts":       hosts.Bytes(),
+		"hostname":    []byte(in.Spec.Hostname + "\n"),
+		"resolv.conf": resolvConf(r.config.Nameservers),
+	}
+}
+
+// resolvConf names servers, or those of the machine except what only the machine itself can reach.
+func resolvConf(servers []string) []byte {
+	var out bytes.Buffer
+	for _, server := range servers {
+		fmt.Fprintf(&out, "nameserver %s\n", server)
+	}
+	if len(servers) > 0 {
+		return out.Bytes()
+	}
+	body, _ := os.ReadFile("/etc/resolv.conf")
+	for line := range strings.Lines(string(body)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		address, err := netip.ParseAddr(fields[1])
+		switch {
+		case fields[0] == "nameserver" && err == nil && !address.IsLoopback():
+		case fields[0] == "search", fields[0] == "options":
+		default:
+			continue
+		}
+		fmt.Fprintln(&out, strings.Join(fields, " "))
+	}
+	return out.Bytes()
+}
