@@ -147,7 +147,7 @@ func (m *Machine) admit(id runtime.InstanceID, key crdt.Key, a *placement.Assign
 	spec.Note = r.encode()
 	in := newInstance(id, r, spec)
 	m.hold(in)
-	m.noteReplica(in, Note{Reason: "Scheduled", Text: fmt.Sprintf("admitted on %s (%s)", m.config.Self.Name, a.Rule)})
+	m.noteReplica(in, Note{Reason: "Scheduled", Text: fmt.Sprintf("revision %s admitted on %s (%s)", a.Revision, m.config.Self.Name, a.Rule)})
 }
 
 // leave is an asked-for handing over of this peer's work.

@@ -60,7 +60,7 @@ func (in *instance) nextDown() *Action {
 func (m *Machine) instanceDeadlines(at func(time.Duration)) {
 	for _, id := range m.heldIDs {
 		in := m.held[id]
-		if in.surplus != 0 && !in.stopping {
+		if in.surplus > m.now.Elapsed && !in.stopping {
 			at(in.surplus)
 		}
 		if in.inflight != nil {

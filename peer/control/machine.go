@@ -126,6 +126,7 @@ func New(config Config, saved Saved) *Machine {
 	m.resumeIntent(saved.Ops)
 	m.resumeBook(saved.Book)
 	m.adopt(saved.Instances)
+	m.refreshObjects()
 	return m
 }
 

@@ -18,7 +18,7 @@ type object struct {
 	merged    crdt.Object
 	faults    []string           // why merged is not in force; nil when it is
 	workload  *manifest.Workload // of the form in force; nil if it runs nothing
-	frozen    bool               // live, but no form of it is usable: what runs of it is left as it is
+	frozen    bool               // live, but not usable as merged: whatever runs of it stays as it is
 	wanted    []placement.Wanted // one for each ordinal, in its newest revision
 	conflicts int
 }
@@ -100,7 +100,7 @@ func (m *Machine) interpret(key crdt.Key) (o *object) {
 		}
 	}
 	if o.workload, o.faults = m.form(key, merged.Fields); o.faults != nil {
-		o.workload, o.frozen = m.lastForm(key)
+		o.workload, o.frozen = m.lastForm(key), true
 	}
 	if o.workload != nil {
 		o.wanted = wantedOf(o.workload)
@@ -143,11 +143,12 @@ func readForm(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.F
 // mostForms bounds how many earlier forms of an object are tried.
 const mostForms = 64
 
-// lastForm finds the form of an invalid object that stays in force: what its retained operations
-// give without the latest ones, leaving out as few as needed. Operations know only ones with a lower
-// stamp, so any such part is causally closed; and it depends on nothing but the operations, so that peers which
-// hold the same writes agree on it, also after a restart (P3).
-func (m *Machine) lastForm(key crdt.Key) (w *manifest.Workload, frozen bool) {
+// lastForm finds a form of an invalid object that is valid: what its retained operations give
+// without the latest ones, leaving out as few as needed; nil if there is none. It depends on nothing but the
+// operations, so that peers which hold the same writes agree on it, also after a restart (P3). Because
+// operations that were overwritten are gone, it may be older than what was in force last. So nothing
+// that runs is changed for it, and it repairs only what somebody still runs: see freeze.
+func (m *Machine) lastForm(key crdt.Key) *manifest.Workload {
 	ops := m.set.Ops(key)
 	for n := len(ops) - 1; n > 0 && len(ops)-n <= mostForms; n-- {
 		part := crdt.NewSet()
@@ -157,10 +158,10 @@ func (m *Machine) lastForm(key crdt.Key) (w *manifest.Workload, frozen bool) {
 			break
 		}
 		if w, faults := m.form(key, merged.Fields); faults == nil {
-			return w, false
+			return w
 		}
 	}
-	return nil, true
+	return nil
 }
 
 // wantedOf lists the replicas of a workload, each in its newest revision.

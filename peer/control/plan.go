@@ -23,6 +23,7 @@ type planner struct {
 	index map[placement.ReplicaID]int32 // into base
 	epoch uint64
 
+	ranges   [][2]int // of each span in view.Wanted
 	progress []progress
 	view     placement.View
 	plan     placement.Plan
@@ -128,9 +129,18 @@ func (m *Machine) buildView() {
 			m.countProgress(r, &peer)
 		}
 	}
-	v.Wanted = append(v.Wanted[:0], p.base...)
+	v.Wanted = v.Wanted[:0]
+	p.ranges = p.ranges[:0]
 	for _, s := range p.spans {
-		pace(v.Wanted[s.from:s.to], p.progress[s.from:s.to], s.object.workload.MaxSurge)
+		from := len(v.Wanted)
+		v.Wanted = append(v.Wanted, p.base[s.from:s.to]...)
+		wanted, state := v.Wanted[from:], p.progress[s.from:s.to]
+		if s.object.frozen {
+			v.Wanted = v.Wanted[:from+len(freeze(wanted, state))]
+		} else {
+			pace(wanted, state, s.object.workload.MaxSurge)
+		}
+		p.ranges = append(p.ranges, [2]int{from, len(v.Wanted)})
 	}
 }
 
@@ -196,9 +206,9 @@ func (m *Machine) tryPlan() (placement.Plan, bool) {
 // blame plans every workload alone, and sets aside those for which that fails.
 func (m *Machine) blame(failure string) {
 	p := &m.planner
-	for _, s := range p.spans {
+	for i, s := range p.spans {
 		alone := p.view
-		alone.Wanted = p.view.Wanted[s.from:s.to]
+		alone.Wanted = p.view.Wanted[p.ranges[i][0]:p.ranges[i][1]]
 		if _, failure := m.guardedPlan(alone); failure == "" {
 			continue
 		}

@@ -187,7 +187,7 @@ type pendingTexts map[placement.WorkloadID]string
 
 func (p pendingTexts) of(m *Machine, id placement.ReplicaID, a placement.Assignment) string {
 	if a.Replica == "" {
-		return "not planned yet"
+		return "not planned: its object cannot be used as it is, or nothing was planned yet"
 	}
 	if text, ok := p[a.Workload]; ok {
 		return text

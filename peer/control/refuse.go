@@ -49,7 +49,7 @@ func (m *Machine) clearRefusals(void func(*refusal) bool) {
 // dropRefusals forgets those of what nobody wants any more.
 func (m *Machine) dropRefusals() {
 	for key := range m.refusals {
-		if slot, ok := m.planner.index[key.replica]; !ok || m.planner.view.Wanted[slot].Revision != key.revision {
+		if a, ok := m.assignment(key.replica); !ok || a.Revision != key.revision {
 			delete(m.refusals, key)
 			m.rowDirty = true
 		}

@@ -8,15 +8,19 @@ import (
 
 // progress is how far one replica is on its way to its newest revision.
 type progress struct {
-	ready bool // an instance of the newest revision is ready
-	begun bool // there is one, not on its way out
-	old   *placement.Incumbent
+	ready bool                 // an instance of the newest revision is ready
+	begun bool                 // there is one, not on its way out
+	old   *placement.Incumbent // the one of an older revision to keep up
+	any   *placement.Incumbent // the one to keep if nothing may change
 }
 
 // count takes one instance of the replica into account. An older revision is kept only where it can
 // stay: on a peer that is not draining and that the replica still selects. Elsewhere nobody could start it
 // again, because only its holders know what it was.
 func (p *progress) count(newest *placement.Wanted, in *placement.Incumbent, peer *placement.Peer) {
+	if !in.Stopping && (p.any == nil || keptBefore(in, p.any)) {
+		p.any = in
+	}
 	switch {
 	case in.Stopping:
 	case in.Revision == newest.Revision:
@@ -38,6 +42,14 @@ func younger(a, b *placement.Incumbent) bool {
 		return a.Revision > b.Revision
 	}
 	return strings.Compare(string(a.Peer), string(b.Peer)) < 0
+}
+
+// keptBefore orders instances of one replica: ready ones first, then the latest admitted.
+func keptBefore(a, b *placement.Incumbent) bool {
+	if a.Ready != b.Ready {
+		return a.Ready
+	}
+	return younger(a, b)
 }
 
 func selects(selector, labels map[string]string) bool {
@@ -71,4 +83,26 @@ func pace(wanted []placement.Wanted, state []progress, surge int) {
 		}
 		wanted[i].Revision, wanted[i].Request = s.old.Revision, s.old.Request
 	}
+}
+
+// freeze is pace for a workload whose object is not valid as merged: every replica that somebody
+// runs wants just the revision that it has. One that nobody runs is wanted only if the form left is one that others
+// of the workload still run, and so no older than what was in force. It returns those wanted.
+func freeze(wanted []placement.Wanted, state []progress) []placement.Wanted {
+	running := map[placement.Revision]bool{}
+	for i := range state {
+		if in := state[i].any; in != nil {
+			running[in.Revision] = true
+		}
+	}
+	kept := wanted[:0]
+	for i, w := range wanted {
+		if in := state[i].any; in != nil {
+			w.Revision, w.Request = in.Revision, in.Request
+		} else if !running[w.Revision] {
+			continue
+		}
+		kept = append(kept, w)
+	}
+	return kept
 }

@@ -1,0 +1,629 @@
+package control
+
+import (
+	"bytes"
+	"crypto/sha512"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/manifest"
+	"shoal/peer/replication"
+	"shoal/peer/wire"
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+var epoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// world is one machine, p1, with everything around it played by a script.
+type world struct {
+	machine *Machine
+	room    gossip.Room
+	labels  map[string]string
+	tuning  Tuning
+	boot    uint64
+	elapsed time.Duration
+	wall    time.Time
+
+	ops       map[string]crdt.Op
+	book      map[gossip.PeerID]gossip.Member
+	instances map[runtime.InstanceID]*runtime.Instance
+	pending   []Action
+	last      Output
+	quiet     bool
+
+	remote    map[string]*crdt.Set // what other peers hold when they write without having heard of p1
+	rows      map[string]*wire.Observation
+	sequences map[string]uint64
+	revisions map[string]string // real -> r1, r2 …
+	requests  uint64
+	printed   bytes.Buffer
+}
+
+func newWorld() *world {
+	return &world{
+		room: gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30}, wall: epoch,
+		ops: map[string]crdt.Op{}, book: map[gossip.PeerID]gossip.Member{},
+		instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
+		rows: map[string]*wire.Observation{}, sequences: map[string]uint64{}, revisions: map[string]string{},
+	}
+}
+
+func peerID(name string) crdt.PeerID {
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "p"))
+	return crdt.PeerID(fmt.Sprintf("%064x", n))
+}
+
+var hexID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+func peerNameOf(id string) string {
+	n, _ := strconv.ParseUint(id[48:], 16, 64)
+	return fmt.Sprintf("p%d", n)
+}
+
+func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] }
+
+// verbs, each with what follows it:
+//
+//	start [room CPU BYTES] [labels k=v]  p1 starts, from all that it saved
+//	book p2 p3                           peers known from an earlier life
+//	member NAME alive|suspect|failed|left
+//	row NAME [draining] [at BOOT] [runs REPLICA REVISION ready|starting|stopping]… [refuses REPLICA REVISION reason]
+//	again NAME                           its newest row comes once more, from itself
+//	apply NAME k=v…  delete NAME  namespace NAME  remove-namespace NAME
+//	remote PEER NAME k=v…                a write by another peer, which has heard only its own
+//	done [INSTANCE] [error REASON text]  the runtime answers
+//	run                                  flushes and answers until nothing is left to do
+//	exit REPLICA CODE  probe REPLICA ready|unready|dead|late
+//	images REF…  room CPU BYTES  leave SPAN  wait SPAN  flush  wall SPAN
+//	plan replicas members invalid why notes admitted persist version  print
+func (w *world) do(args []string) error {
+	verbs := map[string]func([]string) error{
+		"start": w.start, "book": w.bookVerb, "member": w.member, "row": w.row, "again": w.again,
+		"apply": w.apply, "delete": w.delete, "namespace": w.namespace, "remove-namespace": w.removeNamespace,
+		"ticket": w.ticket, "remote": w.remoteWrite, "done": w.done, "run": w.run, "exit": w.exit, "probe": w.probe,
+		"images": w.images, "room": w.setRoom, "leave": w.leave, "wait": w.wait, "flush": w.flushVerb, "wall": w.wallVerb,
+		"crash": w.crash, "garble": w.garble, "break": w.breakVerb, "stale-apply": w.staleApply,
+		"plan": w.plan, "replicas": w.replicas, "members": w.membersVerb, "invalid": w.invalid, "why": w.why,
+		"notes": w.notes, "admitted": w.admitted, "persist": w.persist, "quiet": w.quietVerb, "wake": w.wakeVerb,
+	}
+	verb, known := verbs[args[0]]
+	if !known {
+		return fmt.Errorf("unknown verb")
+	}
+	return verb(args[1:])
+}
+
+// print writes a line with names for peers and revisions in place of what they stand for.
+func (w *world) print(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	text = hexID.ReplaceAllStringFunc(text, peerNameOf)
+	for real, name := range w.revisions {
+		text = strings.ReplaceAll(text, real, name)
+	}
+	w.printed.WriteString(text + "\n")
+}
+
+func (w *world) revision(real string) string {
+	if w.revisions[real] == "" {
+		w.revisions[real] = fmt.Sprintf("r%d", len(w.revisions)+1)
+	}
+	return w.revisions[real]
+}
+
+func (w *world) realRevision(name string) string {
+	for real, known := range w.revisions {
+		if known == name {
+			return real
+		}
+	}
+	return name
+}
+
+func (w *world) start(args []string) error {
+	for i := 0; i < len(args); i++ {
+		switch args[i] {
+		case "room":
+			if err := w.parseRoom(args[i+1:]); err != nil {
+				return err
+			}
+			i += 2
+		case "labels":
+			w.labels = pairs(strings.Split(args[i+1], ","))
+			i++
+		default:
+			return fmt.Errorf("unknown word %s", args[i])
+		}
+	}
+	saved := Saved{}
+	for _, name := range slices.Sorted(mapsKeys(w.ops)) {
+		saved.Ops = append(saved.Ops, w.ops[name])
+	}
+	for _, id := range slices.Sorted(mapsKeys(w.book)) {
+		saved.Book = append(saved.Book, w.book[id])
+	}
+	for _, id := range slices.Sorted(mapsKeys(w.instances)) {
+		saved.Instances = append(saved.Instances, *w.instances[id])
+	}
+	w.boot++
+	w.elapsed, w.pending, w.last = 0, nil, Output{}
+	w.machine = New(Config{
+		Self: gossip.Self{ID: gossip.PeerID(peerID("p1")), Name: "p1", Room: w.room}, Boot: w.boot, Labels: w.labels,
+		Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: func(n int) int { return n / 2 }, Tuning: w.tuning,
+	}, saved)
+	return nil
+}
+
+func mapsKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
+	return func(yield func(K) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func pairs(words []string) map[string]string {
+	m := map[string]string{}
+	for _, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		m[name] = value
+	}
+	return m
+}
+
+func (w *world) parseRoom(args []string) error {
+	cpu, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	mib, err := strconv.ParseInt(strings.TrimSuffix(args[1], "Mi"), 10, 64)
+	w.room = gossip.Room{CPUMillis: cpu, MemoryBytes: mib << 20}
+	return err
+}
+
+func (w *world) bookVerb(names []string) error {
+	for _, name := range names {
+		m := memberNamed(name, gossip.Alive)
+		w.book[m.ID] = m
+	}
+	return nil
+}
+
+func memberNamed(name string, state gossip.State) gossip.Member {
+	return gossip.Member{Self: gossip.Self{ID: gossip.PeerID(peerID(name)), Name: name,
+		Stream: netip.MustParseAddrPort("127.0.0.1:7400"),
+		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30}}, State: state}
+}
+
+func (w *world) member(args []string) error {
+	states := map[string]gossip.State{"alive": gossip.Alive, "suspect": gossip.Suspect, "failed": gossip.Failed, "left": gossip.Left}
+	for _, name := range args[:len(args)-1] {
+		w.machine.Step(MemberChanged{memberNamed(name, states[args[len(args)-1]])})
+	}
+	return nil
+}
+
+func (w *world) row(args []string) error {
+	o := &wire.Observation{CPUMillis: 4000, Memory: 4 << 30}
+	name, boot := args[0], uint64(1)
+	for i := 1; i < len(args); {
+		switch args[i] {
+		case "draining":
+			o.Draining = true
+			i++
+		case "room":
+			o.CPUMillis, _ = strconv.ParseInt(args[i+1], 10, 64)
+			i += 2
+		case "runs":
+			o.Instances = append(o.Instances, w.rowInstance(args[i+1], args[i+2], args[i+3]))
+			i += 4
+		case "refuses":
+			o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/" + args[i+1],
+				Revision: w.realRevision(args[i+2]), Reason: args[i+3], ForMillis: 30_000})
+			i += 4
+		default:
+			return fmt.Errorf("unknown word %s", args[i])
+		}
+	}
+	w.rows[name] = o
+	w.sequences[name]++
+	w.sendRow(name, boot, wire.EncodeObservation(*o))
+	return nil
+}
+
+func (w *world) rowInstance(replica, revision, state string) wire.Instance {
+	real := w.realRevision(revision)
+	in := wire.Instance{ID: "default." + replica + "." + real, Replica: "default/" + replica, Revision: real,
+		Since: epoch.UnixMilli(), CPUMillis: 1000, Memory: 64 << 20,
+		Workload: "Deployment/default/" + replica[:strings.LastIndexByte(replica, '-')]}
+	in.State, in.Ready = map[string]string{"ready": "Running", "starting": "Starting", "stopping": "Stopping"}[state], state == "ready"
+	return in
+}
+
+func (w *world) sendRow(name string, boot uint64, body []byte) {
+	row := replication.SealRow(replication.Row{Peer: peerID(name),
+		Version: replication.Version{Boot: boot, Sequence: w.sequences[name]}, Body: body}, sign)
+	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Push: &replication.Push{Rows: []replication.Row{row}}}})
+}
+
+func (w *world) again(args []string) error {
+	w.sendRow(args[0], 1, wire.EncodeObservation(*w.rows[args[0]]))
+	return nil
+}
+
+func (w *world) garble(args []string) error {
+	w.sequences[args[0]]++
+	w.sendRow(args[0], 1, []byte("\xff garbled"))
+	return nil
+}
+
+func deploymentKey(name string) crdt.Key {
+	key := crdt.Key{Kind: "Deployment", Namespace: "default", Name: name}
+	if space, rest, ok := strings.Cut(name, "/"); ok {
+		key.Namespace, key.Name = space, rest
+	}
+	return key
+}
+
+// manifestOf makes a Deployment from the words of a script.
+func manifestOf(key crdt.Key, options map[string]string) map[string]any {
+	or := func(name, fallback string) string {
+		if v, ok := options[name]; ok {
+			return v
+		}
+		return fallback
+	}
+	number := func(name, fallback string) json.Number { return json.Number(or(name, fallback)) }
+	requests := map[string]any{"cpu": or("cpu", "1000m"), "memory": or("memory", "64Mi")}
+	c := map[string]any{"name": "web", "image": or("image", "web:1"), "resources": map[string]any{"requests": requests}}
+	probe := map[string]any{"tcpSocket": map[string]any{"port": json.Number("80")}}
+	if options["readiness"] != "" {
+		c["readinessProbe"] = probe
+	}
+	if options["liveness"] != "" {
+		c["livenessProbe"] = probe
+	}
+	if v := options["env"]; v != "" {
+		c["env"] = []any{map[string]any{"name": "COLOUR", "value": v}}
+	}
+	pod := map[string]any{"containers": []any{c}, "terminationGracePeriodSeconds": number("grace", "5")}
+	if v := options["on"]; v != "" {
+		name, value, _ := strings.Cut(v, ":")
+		pod["nodeSelector"] = map[string]any{name: value}
+	}
+	labels := map[string]any{"app": key.Name}
+	metadata := map[string]any{"name": key.Name, "namespace": key.Namespace}
+	if v := options["restart"]; v != "" {
+		metadata["annotations"] = map[string]any{manifest.RestartAnnotation + v: "again"}
+	}
+	return map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+		"spec": map[string]any{
+			"replicas": number("replicas", "1"),
+			"selector": map[string]any{"matchLabels": labels},
+			"strategy": map[string]any{"rollingUpdate": map[string]any{"maxSurge": number("surge", "1")}},
+			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": pod},
+		}}
+}
+
+// changesFor is what the API would write for a manifest.
+func changesFor(current crdt.Object, tree map[string]any) ([]crdt.Change, error) {
+	fields, err := manifest.Flatten(current.Key.Kind, tree)
+	if err != nil {
+		return nil, err
+	}
+	var held []crdt.Field
+	if current.Live {
+		held = current.Fields
+	}
+	return manifest.Apply(held, "script", fields), nil
+}
+
+func (w *world) writeTree(key crdt.Key, tree map[string]any) error {
+	current, _ := w.machine.Object(key)
+	current.Key = key
+	changes, err := changesFor(current, tree)
+	if err != nil {
+		return err
+	}
+	verb := crdt.Update
+	if !current.Live {
+		verb = crdt.Create
+	}
+	w.requests++
+	w.machine.Step(Write{Request: w.requests, Key: key, Verb: verb, Seen: current.Seen, Manager: "script", User: "op", Changes: changes})
+	return nil
+}
+
+func (w *world) apply(args []string) error {
+	key := deploymentKey(args[0])
+	return w.writeTree(key, manifestOf(key, pairs(args[1:])))
+}
+
+// staleApply writes as one who has read the object before this peer's own last write.
+func (w *world) staleApply(args []string) error {
+	key := deploymentKey(args[0])
+	changes, err := changesFor(crdt.Object{Key: key}, manifestOf(key, pairs(args[1:])))
+	w.requests++
+	w.machine.Step(Write{Request: w.requests, Key: key, Verb: crdt.Update, Manager: "script", User: "op", Changes: changes})
+	return err
+}
+
+func (w *world) delete(args []string) error { return w.deleteKey(deploymentKey(args[0])) }
+
+func (w *world) deleteKey(key crdt.Key) error {
+	current, _ := w.machine.Object(key)
+	w.requests++
+	w.machine.Step(Write{Request: w.requests, Key: key, Verb: crdt.Delete, Seen: current.Seen, Manager: "script", User: "op"})
+	return nil
+}
+
+func (w *world) namespace(args []string) error {
+	return w.writeTree(crdt.Key{Kind: "Namespace", Name: args[0]}, map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": args[0]}})
+}
+
+func (w *world) removeNamespace(args []string) error {
+	return w.deleteKey(crdt.Key{Kind: "Namespace", Name: args[0]})
+}
+
+func (w *world) ticket(args []string) error {
+	w.requests++
+	w.machine.Step(Write{Request: w.requests, Key: crdt.Key{Kind: "Ticket", Name: args[0]}, Verb: crdt.Create,
+		Changes: []crdt.Change{{Path: "uses", Value: []byte("3")}}})
+	return nil
+}
+
+// remoteWrite is a write by another peer that has seen what p1 holds now of the object.
+func (w *world) remoteWrite(args []string) error {
+	writer, key := peerID(args[0]), deploymentKey(args[1])
+	set := w.remote[args[0]]
+	if set == nil {
+		set = crdt.NewSet()
+		w.remote[args[0]] = set
+	}
+	if len(set.Ops(key)) == 0 {
+		set.AddObject(key, w.machine.set.Ops(key))
+	}
+	current, _ := set.Object(key)
+	current.Key = key
+	op := crdt.Op{Key: key, Verb: crdt.Update, Seen: set.Seen(key), Manager: "script", User: "op"}
+	options := pairs(args[2:])
+	if value, ok := options["field"]; ok {
+		path, text, _ := strings.Cut(value, ":")
+		op.Changes = []crdt.Change{{Path: crdt.Path(path), Value: []byte(text)}}
+	} else if _, ok := options["delete"]; ok {
+		op.Verb = crdt.Delete
+	} else {
+		changes, err := changesFor(current, manifestOf(key, options))
+		if err != nil {
+			return err
+		}
+		op.Changes = changes
+		if !current.Live {
+			op.Verb = crdt.Create
+		}
+	}
+	op.Stamp = crdt.Stamp{Time: crdt.Next(0, op.Seen, w.wall), Writer: writer}
+	op = replication.Seal(op, sign)
+	if result, _ := set.Add(op); result != crdt.Applied {
+		return fmt.Errorf("the writer's own set says %d", result)
+	}
+	w.machine.Step(Received{From: writer, Message: replication.Message{Objects: &replication.Objects{
+		Objects: []replication.Object{{Key: key, Ops: set.Ops(key)}}}}})
+	return nil
+}
+
+func (w *world) instance(name string) runtime.InstanceID {
+	var found runtime.InstanceID
+	replica, revision, _ := strings.Cut(name, "@")
+	for _, id := range slices.Sorted(mapsKeys(w.instances)) {
+		parts := strings.Split(string(id), ".")
+		if parts[1] == replica && (revision == "" || parts[2] == w.realRevision(revision)) {
+			found = id
+		}
+	}
+	return found
+}
+
+// done answers all actions given out, or those of one instance.
+func (w *world) done(args []string) error {
+	var only runtime.InstanceID
+	if len(args) > 0 && args[0] != "error" {
+		if only = w.instance(args[0]); only == "" {
+			return fmt.Errorf("nothing is known of it")
+		}
+		args = args[1:]
+	}
+	var failure *runtime.Error
+	if len(args) > 1 {
+		failure = &runtime.Error{Op: "run", Subject: "it", Reason: runtime.Reason(args[1]), Err: fmt.Errorf("%s", args[2])}
+	}
+	var rest []Action
+	for _, a := range w.pending {
+		if only != "" && a.Instance != only {
+			rest = append(rest, a)
+			continue
+		}
+		w.machine.Step(w.answer(a, failure))
+	}
+	w.pending = rest
+	return nil
+}
+
+// answer plays the runtime.
+func (w *world) answer(a Action, failure *runtime.Error) Done {
+	done := Done{Action: a, Err: failure}
+	if failure != nil {
+		return done
+	}
+	switch a.Kind {
+	case Prepare:
+		done.Address = netip.MustParseAddr("10.1.0.5")
+		w.setStatus(a.Instance, "", func(s *runtime.Status) { s.Phase, s.Address = runtime.Prepared, done.Address })
+	case Start:
+		w.setStatus(a.Instance, a.Container, func(s *runtime.Status) {
+			s.Phase, s.Generation, s.StartedAt = runtime.Running, a.Generation, w.wall
+			done.Status = *s
+		})
+	case Stop:
+		w.setStatus(a.Instance, a.Container, func(s *runtime.Status) {
+			s.Phase, s.ExitCode, s.Reason = runtime.Exited, 143, "Error"
+			done.Status = *s
+		})
+	case Remove:
+		delete(w.instances, a.Instance)
+	}
+	return done
+}
+
+func (w *world) setStatus(id runtime.InstanceID, container string, set func(*runtime.Status)) {
+	in := w.instances[id]
+	for i := range in.Containers {
+		if s := &in.Containers[i]; container == "" || s.Container == container {
+			set(s)
+		}
+	}
+}
+
+func (w *world) run([]string) error {
+	for range 100 {
+		w.flush()
+		if len(w.pending) == 0 {
+			return nil
+		}
+		if err := w.done(nil); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("it does not come to rest")
+}
+
+func (w *world) exit(args []string) error {
+	id := w.instance(args[0])
+	code, err := strconv.Atoi(args[1])
+	w.setStatus(id, "web", func(s *runtime.Status) {
+		s.Phase, s.ExitCode, s.Reason = runtime.Exited, code, "Error"
+		if code == 0 {
+			s.Reason = "Completed"
+		}
+		w.machine.Step(Exited{*s})
+	})
+	return err
+}
+
+func (w *world) probe(args []string) error {
+	id := w.instance(args[0])
+	w.setStatus(id, "web", func(s *runtime.Status) {
+		p := Probed{Instance: id, Container: "web", Generation: s.Generation, OK: args[1] == "ready"}
+		switch args[1] {
+		case "unready":
+			p.Detail = "HTTP 503"
+		case "dead":
+			p.Liveness, p.Detail = true, "connection refused"
+		case "late":
+			p.Generation--
+			p.OK = true
+		}
+		w.machine.Step(p)
+	})
+	return nil
+}
+
+// crash is the end of the program and of nothing else; exits while it is away are seen by nobody.
+func (w *world) crash(args []string) error {
+	for _, name := range args {
+		w.setStatus(w.instance(name), "web", func(s *runtime.Status) { s.Phase, s.ExitCode, s.Reason = runtime.Exited, 7, "Error" })
+	}
+	w.machine = nil
+	return nil
+}
+
+// breakVerb spoils the record of an instance, or makes the code fail on one workload.
+func (w *world) breakVerb(args []string) error {
+	defer func() { // the next flush reads all again
+		if m := w.machine; m != nil {
+			for key, o := range m.objects {
+				o.digest, m.objectsDirty[key] = [32]byte{1}, true
+			}
+		}
+	}()
+	switch args[0] {
+	case "record":
+		w.instances[w.instance(args[1])].Spec.Note = []byte("{")
+	case "read":
+		w.machine.read = func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
+			if key.Name == args[1] {
+				panic("index out of range")
+			}
+			return readForm(key, fields)
+		}
+	case "plan":
+		w.machine.plan = func(v placement.View) placement.Plan {
+			for _, want := range v.Wanted {
+				if strings.HasSuffix(string(want.Workload), "/"+args[1]) {
+					panic("division by zero")
+				}
+			}
+			return v.Plan()
+		}
+	}
+	return nil
+}
+
+func (w *world) images(args []string) error {
+	w.machine.Step(SelfChanged{Room: w.room, Images: args})
+	return nil
+}
+
+func (w *world) setRoom(args []string) error {
+	err := w.parseRoom(args)
+	w.machine.Step(SelfChanged{Room: w.room})
+	return err
+}
+
+func (w *world) leave(args []string) error {
+	within, err := time.ParseDuration(args[0])
+	w.requests++
+	w.machine.Step(LeaveAsked{Request: w.requests, Within: within})
+	return err
+}
+
+// wait lets time pass, with a flush at every moment that the machine asked for.
+func (w *world) wait(args []string) error {
+	span, err := time.ParseDuration(args[0])
+	w.flush()
+	end := w.elapsed + span
+	for range 10_000 {
+		next := end
+		if w.last.Wake != 0 && w.last.Wake < end {
+			next = max(w.last.Wake, w.elapsed)
+		}
+		w.wall = w.wall.Add(next - w.elapsed)
+		w.elapsed = next
+		w.flush()
+		if next == end {
+			return err
+		}
+	}
+	return fmt.Errorf("it wakes without end")
+}
+
+func (w *world) wallVerb(args []string) error {
+	span, err := time.ParseDuration(args[0])
+	w.wall = w.wall.Add(span)
+	return err
+}
+
+func (w *world) flushVerb([]string) error { w.flush(); return nil }
+
+func (w *world) quietVerb(args []string) error { w.quiet = args[0] == "on"; return nil }
