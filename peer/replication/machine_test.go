@@ -1,0 +1,201 @@
+package replication
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"shoal/crdt"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var web = crdt.Key{Kind: "Deployment", Namespace: "default", Name: "web"}
+
+func first(int) int { return 0 }
+
+func newMachine(self crdt.PeerID, live ...crdt.PeerID) *Machine {
+	m := New(self, crdt.NewSet(), first)
+	m.Live(live)
+	return m
+}
+
+func sealedUpdate(m *Machine, key crdt.Key, value string) crdt.Op {
+	seen := m.set.Seen(key)
+	return Seal(crdt.Op{
+		Key: key, Seen: seen, Stamp: crdt.Stamp{Time: seen.Latest() + 1, Writer: m.self},
+		Changes: []crdt.Change{{Path: "x", Value: []byte(value)}},
+	}, fakeSign)
+}
+
+func sealedRowOf(peer crdt.PeerID, boot, sequence uint64) Row {
+	return SealRow(Row{Peer: peer, Version: Version{boot, sequence}, Body: []byte("body")}, fakeSign)
+}
+
+func TestGapAsksTheSenderForTheObject(t *testing.T) {
+	a, b := newMachine("a"), newMachine("b")
+	var last crdt.Op
+	for i := range 3 {
+		last = sealedUpdate(a, web, fmt.Sprint(i))
+		a.Write(last)
+	}
+	received := b.Receive("a", Message{Push: &Push{Ops: []crdt.Op{last}}})
+	want := []Outgoing{{"a", Message{Want: &Want{Keys: []crdt.Key{web}}}}}
+	if diff := cmp.Diff(want, received.Send, cmpopts.EquateEmpty()); diff != "" || b.set.Len() != 0 {
+		t.Fatalf("after a gap: %s", diff)
+	}
+	answer := a.Receive("b", received.Send[0].Message)
+	if got := b.Receive("a", answer.Send[0].Message); len(got.Delta.Added) != 1 || b.set.Digest() != a.set.Digest() {
+		t.Errorf("after the object came: %+v", got.Delta)
+	}
+}
+
+func TestOneMessageInAnyOrderLeavesNoGap(t *testing.T) {
+	a, b := newMachine("a"), newMachine("b")
+	first := sealedUpdate(a, web, "1")
+	a.Write(first)
+	second := sealedUpdate(a, web, "2")
+	a.Write(second)
+	received := b.Receive("a", Message{Push: &Push{Ops: []crdt.Op{second, first}}})
+	if len(received.Delta.Added) != 1 || received.Delta.Added[0].Hash != second.Hash || received.Delta.Dropped != nil {
+		t.Errorf("the delta is %+v; the first operation came and went", received.Delta)
+	}
+}
+
+func TestNewsIsPushedOnOnceAndNotBack(t *testing.T) {
+	a, b := newMachine("a", "b", "c", "d"), newMachine("b", "a", "c", "d")
+	op := sealedUpdate(a, web, "1")
+	_, pushes := a.Write(op)
+	if len(pushes) != pushTo {
+		t.Fatalf("%d pushes", len(pushes))
+	}
+	for _, push := range b.Receive("a", pushes[0].Message).Send {
+		if push.To == "a" || push.To == "b" {
+			t.Errorf("pushed on to %s", push.To)
+		}
+	}
+	if again := b.Receive("c", pushes[0].Message); again.Send != nil || again.Delta.Added != nil {
+		t.Errorf("known operations had an effect: %+v", again)
+	}
+}
+
+func TestRows(t *testing.T) {
+	m := newMachine("a", "b")
+	take := func(row Row) int {
+		return len(m.Receive("b", Message{Push: &Push{Rows: []Row{row}}}).Rows)
+	}
+	for _, step := range []struct {
+		name string
+		row  Row
+		want int
+	}{
+		{"the first", sealedRowOf("b", 1, 5), 1},
+		{"the same", sealedRowOf("b", 1, 5), 0},
+		{"an older one", sealedRowOf("b", 1, 4), 0},
+		{"a newer one", sealedRowOf("b", 1, 6), 1},
+		{"one of a later boot", sealedRowOf("b", 2, 1), 1},
+		{"one of an earlier boot", sealedRowOf("b", 1, 9), 0},
+		{"one about this peer", sealedRowOf("a", 9, 9), 0},
+	} {
+		if got := take(step.row); got != step.want {
+			t.Errorf("%s: %d taken, want %d", step.name, got, step.want)
+		}
+	}
+	m.Forget("b")
+	if _, ok := m.Row("b"); ok || take(sealedRowOf("b", 2, 1)) != 0 {
+		t.Error("a forgotten row came back")
+	}
+	if take(sealedRowOf("b", 3, 1)) != 1 {
+		t.Error("a peer that came back under a later boot is not heard")
+	}
+	if m.Observe(sealedRowOf("b", 9, 9)) != nil {
+		t.Error("spoke for another peer")
+	}
+}
+
+func TestRowsGoToAllOfASmallCluster(t *testing.T) {
+	for _, test := range []struct{ live, want int }{{1, 1}, {16, 16}, {17, pushTo}} {
+		m := newMachine("a")
+		var live []crdt.PeerID
+		for i := range test.live {
+			live = append(live, crdt.PeerID(fmt.Sprintf("p%02d", i)))
+		}
+		m.Live(live)
+		if got := len(m.Observe(sealedRowOf("a", 1, 1))); got != test.want {
+			t.Errorf("%d live: told %d, want %d", test.live, got, test.want)
+		}
+	}
+}
+
+func TestLargeAnswersAreSplitAndBounded(t *testing.T) {
+	a := newMachine("a")
+	value := `"` + string(bytes.Repeat([]byte("v"), 300<<10)) + `"`
+	var keys []crdt.Key
+	for i := range 30 {
+		key := crdt.Key{Kind: "ConfigMap", Namespace: "default", Name: fmt.Sprint(i)}
+		keys = append(keys, key)
+		if delta, _ := a.Write(sealedUpdate(a, key, value)); len(delta.Added) != 1 {
+			t.Fatal("cannot write 300 KiB")
+		}
+	}
+	total := 0
+	for _, o := range a.Receive("b", Message{Want: &Want{Keys: keys}}).Send {
+		size := len(Encode(o.Message))
+		if total += size; size > splitBytes+1<<10 {
+			t.Errorf("a message of %d bytes", size)
+		}
+	}
+	if total > answerBytes+1<<20 || total < answerBytes-1<<20 {
+		t.Errorf("an answer of %d bytes", total)
+	}
+	b, rounds := newMachine("b", "a"), 0
+	for ; b.set.Digest() != a.set.Digest() && rounds < 10; rounds++ {
+		talk(b, a, b.Reconcile)
+	}
+	if rounds != 3 {
+		t.Errorf("equal after %d rounds", rounds)
+	}
+}
+
+// talk runs a conversation that begin opens to its end.
+func talk(a, b *Machine, begin func() []Outgoing) {
+	type sent struct {
+		from *Machine
+		Outgoing
+	}
+	var queue []sent
+	add := func(from *Machine, list []Outgoing) {
+		for _, o := range list {
+			queue = append(queue, sent{from, o})
+		}
+	}
+	for add(a, begin()); len(queue) > 0; queue = queue[1:] {
+		to := b
+		if queue[0].from == b {
+			to = a
+		}
+		add(to, to.Receive(queue[0].from.self, queue[0].Message).Send)
+	}
+}
+
+func TestTooLargeOrInvalidWritesAreRefused(t *testing.T) {
+	m := newMachine("a", "b")
+	for name, op := range map[string]crdt.Op{
+		"too large": sealedUpdate(m, web, string(make([]byte, MaxOpBytes))),
+		"invalid":   Seal(crdt.Op{Key: web, Stamp: crdt.Stamp{Time: 1, Writer: "a"}}, fakeSign),
+		"gap": Seal(crdt.Op{Key: web, Stamp: crdt.Stamp{Time: 9, Writer: "a"}, Seen: crdt.Seen{"z": 5},
+			Changes: []crdt.Change{{Path: "x"}}}, fakeSign),
+	} {
+		if delta, send := m.Write(op); delta.Added != nil || send != nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestLonelyPeerSaysNothing(t *testing.T) {
+	m := newMachine("a", "a")
+	if _, send := m.Write(sealedUpdate(m, web, "1")); send != nil || m.Reconcile() != nil {
+		t.Error("a peer without others sends messages")
+	}
+}

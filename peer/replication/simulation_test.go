@@ -1,0 +1,299 @@
+package replication
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"shoal/crdt"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func fakeSign(message []byte) []byte {
+	sum := sha256.Sum256(message)
+	return sum[:]
+}
+
+// simulated is a machine with what its peer would hold beside it: what is on its disk.
+type simulated struct {
+	id       crdt.PeerID
+	set      *crdt.Set
+	machine  *Machine
+	disk     map[[32]byte]crdt.Op
+	last     crdt.Time
+	sequence uint64
+}
+
+// net is some machines with a network that loses, repeats and reorders.
+type net struct {
+	t        failer
+	random   *rand.Rand
+	peers    []*simulated
+	inFlight []coded
+	side     map[crdt.PeerID]int // of a split
+	messages int
+	bytes    int
+}
+
+// failer is a test or a property.
+type failer interface {
+	Fatalf(format string, arguments ...any)
+}
+
+type coded struct {
+	from, to crdt.PeerID
+	data     []byte
+}
+
+func newNet(t failer, n int, seed uint64) *net {
+	w := &net{t: t, side: map[crdt.PeerID]int{}, random: rand.New(rand.NewPCG(seed, 1))}
+	var ids []crdt.PeerID
+	for i := range n {
+		id := crdt.PeerID(fmt.Sprintf("p%02d", i))
+		set := crdt.NewSet()
+		w.peers = append(w.peers, &simulated{id: id, set: set, machine: New(id, set, w.random.IntN), disk: map[[32]byte]crdt.Op{}})
+		ids = append(ids, id)
+	}
+	for _, p := range w.peers {
+		p.machine.Live(ids)
+	}
+	return w
+}
+
+func (w *net) send(from *simulated, outgoing []Outgoing) {
+	for _, o := range outgoing {
+		if o.To == from.id {
+			w.t.Fatalf("%s sends to itself", from.id)
+		}
+		data := Encode(o.Message)
+		w.messages++
+		w.bytes += len(data)
+		w.inFlight = append(w.inFlight, coded{from.id, o.To, data})
+	}
+}
+
+func (p *simulated) persist(delta crdt.Delta) {
+	for _, op := range delta.Dropped {
+		delete(p.disk, op.Hash)
+	}
+	for _, op := range delta.Added {
+		p.disk[op.Hash] = op
+	}
+}
+
+func (w *net) write(p *simulated, key crdt.Key) {
+	seen := p.set.Seen(key)
+	p.last = crdt.Next(p.last, seen, time.UnixMilli(int64(w.random.IntN(1000))))
+	op := crdt.Op{Key: key, Stamp: crdt.Stamp{Time: p.last, Writer: p.id}, Seen: seen, Manager: "test", Verb: crdt.Verb(w.random.IntN(3))}
+	for range 1 + w.random.IntN(3) {
+		path := []crdt.Path{"spec", "spec/replicas", "spec/image", "status"}[w.random.IntN(4)]
+		change := crdt.Change{Path: path}
+		if w.random.IntN(4) > 0 {
+			change.Value = fmt.Appendf(nil, "%d", w.random.IntN(100))
+		}
+		op.Changes = append(op.Changes, change)
+	}
+	delta, outgoing := p.machine.Write(Seal(op, fakeSign))
+	if len(delta.Added) != 1 {
+		w.t.Fatalf("%s cannot write", p.id)
+	}
+	p.persist(delta)
+	w.send(p, outgoing)
+}
+
+func (w *net) observe(p *simulated) {
+	p.sequence++
+	row := Row{Peer: p.id, Version: Version{1, p.sequence}, Body: fmt.Appendf(nil, "row %d", p.sequence)}
+	w.send(p, p.machine.Observe(SealRow(row, fakeSign)))
+}
+
+// deliver hands over one message in flight, any of them, if the split and luck allow.
+func (w *net) deliver(lossPercent, repeatPercent int) {
+	i := w.random.IntN(len(w.inFlight))
+	m := w.inFlight[i]
+	w.inFlight = slices.Delete(w.inFlight, i, i+1)
+	if w.random.IntN(100) < repeatPercent {
+		w.inFlight = append(w.inFlight, m)
+	}
+	if w.random.IntN(100) < lossPercent || w.side[m.from] != w.side[m.to] {
+		return
+	}
+	message, err := Decode(m.data)
+	if err != nil || message.Skipped > 0 {
+		w.t.Fatalf("a message that was encoded cannot be read: %v, %d skipped", err, message.Skipped)
+	}
+	to := w.peer(m.to)
+	received := to.machine.Receive(m.from, message)
+	to.persist(received.Delta)
+	w.send(to, received.Send)
+}
+
+func (w *net) peer(id crdt.PeerID) *simulated {
+	return w.peers[slices.IndexFunc(w.peers, func(p *simulated) bool { return p.id == id })]
+}
+
+func (w *net) settle(lossPercent, repeatPercent int) {
+	for len(w.inFlight) > 0 {
+		w.deliver(lossPercent, repeatPercent)
+	}
+}
+
+// agree says whether all hold the same operations and the same rows.
+func (w *net) agree() bool {
+	first := w.peers[0].machine.digest()
+	for _, p := range w.peers {
+		if d := p.machine.digest(); d.Root != first.Root || d.RowRoot != first.RowRoot {
+			return false
+		}
+	}
+	return true
+}
+
+// reconcileUntilAgreed runs rounds in which every peer reconciles once, and returns how many it took.
+func (w *net) reconcileUntilAgreed(most int) int {
+	for round := range most {
+		if w.agree() {
+			return round
+		}
+		for _, p := range w.peers {
+			w.send(p, p.machine.Reconcile())
+		}
+		w.settle(0, 0)
+	}
+	if !w.agree() {
+		w.t.Fatalf("not equal after %d rounds of reconciliation", most)
+	}
+	return most
+}
+
+func (w *net) checkDisks() {
+	for _, p := range w.peers {
+		held := 0
+		for _, key := range p.set.Keys() {
+			for _, op := range p.set.Ops(key) {
+				if _, ok := p.disk[op.Hash]; !ok {
+					w.t.Fatalf("%s holds %v, and its deltas did not say so", p.id, op.Stamp)
+				}
+				held++
+			}
+		}
+		if held != len(p.disk) {
+			w.t.Fatalf("%s holds %d operations; by its deltas it has %d", p.id, held, len(p.disk))
+		}
+	}
+}
+
+var simKeys = []crdt.Key{
+	{Kind: "Deployment", Namespace: "default", Name: "web"},
+	{Kind: "Deployment", Namespace: "default", Name: "api"},
+	{Kind: "Namespace", Name: "shop"},
+}
+
+func TestMachinesConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNet(t, rapid.IntRange(2, 20).Draw(t, "peers"), drawSeed(t))
+		loss := rapid.IntRange(0, 60).Draw(t, "loss percent")
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			p := w.peers[w.random.IntN(len(w.peers))]
+			switch w.random.IntN(10) {
+			case 0, 1, 2:
+				w.write(p, simKeys[w.random.IntN(len(simKeys))])
+			case 3:
+				w.observe(p)
+			case 4:
+				w.send(p, p.machine.Reconcile())
+			case 5:
+				w.side[p.id] = w.random.IntN(2)
+			default:
+				for range min(len(w.inFlight), 10) {
+					w.deliver(loss, 20)
+				}
+			}
+		}
+		clear(w.side)
+		w.settle(loss, 20)
+		w.reconcileUntilAgreed(30)
+		w.checkDisks()
+		for _, key := range simKeys {
+			want, _ := w.peers[0].set.Object(key)
+			for _, p := range w.peers {
+				if got, _ := p.set.Object(key); !cmp.Equal(want, got) {
+					t.Fatalf("%s and %s hold the same operations and see %s differently:\n%s", w.peers[0].id, p.id, key, cmp.Diff(want, got))
+				}
+			}
+		}
+	})
+}
+
+func TestPushesAloneReachEveryoneInASmallCluster(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNet(t, 5, drawSeed(t))
+		for _, p := range w.peers {
+			w.write(p, simKeys[0])
+			w.observe(p)
+		}
+		w.settle(0, 0)
+		for _, p := range w.peers {
+			if len(p.machine.rows.held) != 5 {
+				t.Fatalf("%s has %d rows of 5", p.id, len(p.machine.rows.held))
+			}
+		}
+		w.reconcileUntilAgreed(0)
+	})
+}
+
+func TestHealedSplitBecomesOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNet(t, 6, drawSeed(t))
+		for i, p := range w.peers {
+			w.side[p.id] = i % 2
+		}
+		for range 40 {
+			w.write(w.peers[w.random.IntN(6)], simKeys[w.random.IntN(3)])
+			w.observe(w.peers[w.random.IntN(6)])
+			w.settle(0, 0)
+		}
+		clear(w.side)
+		w.reconcileUntilAgreed(10)
+	})
+}
+
+func TestReconcilingEqualsCostsOneSmallMessage(t *testing.T) {
+	w := newNet(t, 2, 1)
+	for i := range 1000 {
+		w.write(w.peers[i%2], crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint(i)})
+	}
+	w.settle(0, 0)
+	w.reconcileUntilAgreed(5)
+	w.messages, w.bytes = 0, 0
+	w.send(w.peers[0], w.peers[0].machine.Reconcile())
+	w.settle(0, 0)
+	if w.messages != 1 || w.bytes > 100 {
+		t.Fatalf("%d messages of %d bytes", w.messages, w.bytes)
+	}
+}
+
+func TestReconcilingCostsNearTheDifference(t *testing.T) {
+	w := newNet(t, 2, 1)
+	for i := range 5000 {
+		w.write(w.peers[0], crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint(i)})
+	}
+	w.settle(0, 0)
+	w.reconcileUntilAgreed(5)
+	w.write(w.peers[0], simKeys[0])
+	w.inFlight = nil
+	w.messages, w.bytes = 0, 0
+	w.send(w.peers[0], w.peers[0].machine.Reconcile())
+	w.settle(0, 0)
+	t.Logf("one operation of 5,001 found with %d messages of %d bytes", w.messages, w.bytes)
+	if !w.agree() || w.bytes > 16<<10 {
+		t.Errorf("agreed: %v, after %d bytes", w.agree(), w.bytes)
+	}
+}
+
+func drawSeed(t *rapid.T) uint64 { return rapid.Uint64().Draw(t, "seed") }
