@@ -1,0 +1,95 @@
+package stream
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+
+	"shoal/peer/trust"
+)
+
+const (
+	maxJoin     = 64 << 10
+	joinTimeout = 10 * time.Second
+	joinsAtOnce = 4 // a request beyond these is refused, and may be tried again
+)
+
+// accept serves one stream that another peer opened; the swarm calls it on a goroutine of its own.
+func (s *Streams) accept(stream network.Stream) {
+	from, err := fromKey(stream.Conn().RemotePublicKey())
+	if err != nil {
+		_ = stream.Reset()
+		return
+	}
+	protocols := []protocol.ID{protocolJoin}
+	if s.handler.Known(from) {
+		protocols = append(protocols, protocolMessage, protocolAPI)
+	}
+	_ = stream.SetDeadline(time.Now().Add(negotiateTimeout))
+	chosen, err := answer(stream, protocols)
+	if err != nil {
+		_ = stream.Reset()
+		return
+	}
+	_ = stream.SetDeadline(time.Time{})
+	switch chosen {
+	case protocolJoin:
+		s.serveJoin(from, stream)
+	case protocolMessage:
+		s.serveMessages(from, stream)
+	case protocolAPI:
+		s.handler.ServeAPI(from, conn{stream})
+	}
+}
+
+func answer(stream network.Stream, protocols []protocol.ID) (protocol.ID, error) {
+	choices := multistream.NewMultistreamMuxer[protocol.ID]()
+	for _, p := range protocols {
+		choices.AddHandler(p, nil)
+	}
+	chosen, _, err := choices.Negotiate(stream)
+	return chosen, err
+}
+
+func (s *Streams) serveMessages(from trust.PeerID, stream network.Stream) {
+	defer func() { _ = stream.Reset() }()
+	in := bufio.NewReaderSize(stream, 4<<10)
+	for {
+		message, err := readFrame(in, MaxMessage)
+		if err != nil {
+			return
+		}
+		s.handler.Receive(from, message)
+	}
+}
+
+func (s *Streams) serveJoin(from trust.PeerID, stream network.Stream) {
+	defer stream.Close()
+	select {
+	case s.joins <- struct{}{}:
+		defer func() { <-s.joins }()
+	default:
+		_ = stream.Reset()
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, joinTimeout)
+	defer cancel()
+	_ = stream.SetDeadline(time.Now().Add(joinTimeout))
+	request, err := readFrame(stream, maxJoin)
+	if err != nil {
+		_ = stream.Reset()
+		return
+	}
+	reply, err := s.handler.Admit(ctx, from, request)
+	if err != nil {
+		_ = stream.Reset()
+		return
+	}
+	_, _ = stream.Write(binary.BigEndian.AppendUint32(nil, uint32(len(reply))))
+	_, _ = stream.Write(reply)
+}

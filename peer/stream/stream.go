@@ -1,0 +1,219 @@
+package stream
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	libpeer "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
+
+	"shoal/peer"
+	"shoal/peer/trust"
+)
+
+// MaxMessage bounds one message, in bytes.
+const MaxMessage = 4 << 20
+
+const (
+	protocolMessage protocol.ID = "/shoal/message/1"
+	protocolJoin    protocol.ID = "/shoal/join/1"
+	protocolAPI     protocol.ID = "/shoal/api/1"
+
+	negotiateTimeout = 10 * time.Second
+	outboxesAtMost   = 4096
+)
+
+var errTooLarge = errors.New("stream: a message is larger than allowed")
+
+// Config is what Streams are made from.
+type Config struct {
+	PrivateKey ed25519.PrivateKey
+	Bind       netip.AddrPort
+	Network    Network // TCP when nil
+}
+
+// Streams implements peer.Streams.
+type Streams struct {
+	swarm   *swarm.Swarm
+	store   peerstore.Peerstore
+	handler peer.StreamHandler
+	ctx     context.Context
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
+	lost    atomic.Uint64
+	joins   chan struct{}
+
+	mu       sync.Mutex
+	outboxes map[trust.PeerID]*outbox
+	closed   bool
+}
+
+var _ peer.Streams = (*Streams)(nil)
+
+// New listens and returns. The error names the address when it is in use.
+func New(config Config, handler peer.StreamHandler) (*Streams, error) {
+	if config.Network == nil {
+		config.Network = tcp{}
+	}
+	s := &Streams{handler: handler, joins: make(chan struct{}, joinsAtOnce), outboxes: map[trust.PeerID]*outbox{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.start(config); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Streams) start(config Config) error {
+	key, id, err := identityOf(config.PrivateKey)
+	if err != nil {
+		return err
+	}
+	if s.store, err = pstoremem.NewPeerstore(); err != nil {
+		return err
+	}
+	if err := errors.Join(s.store.AddPrivKey(id, key), s.store.AddPubKey(id, key.GetPublic())); err != nil {
+		return err
+	}
+	s.swarm, err = swarm.NewSwarm(id, s.store, eventbus.NewBus(), swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeout))
+	if err != nil {
+		return err
+	}
+	over, err := newCarrier(key, config.Network)
+	if err != nil {
+		return err
+	}
+	s.swarm.SetStreamHandler(s.accept)
+	at, err := multiaddr(config.Bind)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.swarm.AddTransport(over), s.swarm.Listen(at)); err != nil {
+		return fmt.Errorf("streams cannot listen on %s: %w: choose another port with --port, or end what uses it", config.Bind, err)
+	}
+	return nil
+}
+
+// Send implements peer.Streams.
+func (s *Streams) Send(to trust.PeerID, at netip.AddrPort, message []byte) {
+	box := s.outbox(to)
+	if box == nil || len(message) > MaxMessage || !box.put(at, message) {
+		s.lost.Add(1)
+	}
+}
+
+// Lost counts messages that were dropped because a queue was full or a peer could not be reached.
+func (s *Streams) Lost() uint64 { return s.lost.Load() }
+
+func (s *Streams) outbox(to trust.PeerID) *outbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if box := s.outboxes[to]; box != nil {
+		return box
+	}
+	id, err := toLibp2p(to)
+	if err != nil || len(s.outboxes) >= outboxesAtMost {
+		return nil
+	}
+	box := &outbox{streams: s, to: id, wake: make(chan struct{}, 1)}
+	s.outboxes[to] = box
+	return box
+}
+
+// open connects to a peer where it was last known and agrees on a protocol.
+func (s *Streams) open(ctx context.Context, to libpeer.ID, at netip.AddrPort, speak protocol.ID) (network.Stream, error) {
+	addr, err := multiaddr(at)
+	if err != nil {
+		return nil, err
+	}
+	if s.swarm.Connectedness(to) != network.Connected {
+		s.store.ClearAddrs(to)
+		s.swarm.Backoff().Clear(to)
+	}
+	s.store.AddAddrs(to, []ma.Multiaddr{addr}, peerstore.TempAddrTTL)
+	stream, err := s.swarm.NewStream(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if err := negotiate(stream, speak); err != nil {
+		_ = stream.Reset()
+		return nil, err
+	}
+	return stream, nil
+}
+
+func negotiate(stream network.Stream, speak protocol.ID) error {
+	if err := stream.SetDeadline(time.Now().Add(negotiateTimeout)); err != nil {
+		return err
+	}
+	if err := multistream.SelectProtoOrFail(speak, stream); err != nil {
+		return err
+	}
+	return stream.SetDeadline(time.Time{})
+}
+
+// closeIdle closes a peer's connections once no stream uses them any more.
+func (s *Streams) closeIdle(id libpeer.ID) {
+	for _, conn := range s.swarm.ConnsToPeer(id) {
+		if len(conn.GetStreams()) == 0 {
+			_ = conn.Close()
+		}
+	}
+}
+
+// Dial implements peer.Streams.
+func (s *Streams) Dial(ctx context.Context, to trust.PeerID, at netip.AddrPort) (net.Conn, error) {
+	id, err := toLibp2p(to)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := s.open(ctx, id, at, protocolAPI)
+	if err != nil {
+		return nil, err
+	}
+	return conn{stream}, nil
+}
+
+// Close implements peer.Streams. It returns when every goroutine has ended.
+func (s *Streams) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	var err error
+	if s.swarm != nil {
+		err = s.swarm.Close()
+	}
+	s.group.Wait()
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
+	}
+	return err
+}
+
+// conn is a stream as a net.Conn.
+type conn struct{ network.Stream }
+
+func (c conn) LocalAddr() net.Addr  { return name(c.Stream.Conn().LocalPeer().String()) }
+func (c conn) RemoteAddr() net.Addr { return name(c.Stream.Conn().RemotePeer().String()) }
+
+type name string
+
+func (name) Network() string  { return "shoal" }
+func (n name) String() string { return string(n) }
