@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -102,11 +103,25 @@ func unpackLayer(ctx context.Context, file spooled, dir string, skip []string) e
 		return err
 	}
 	defer stream.Close()
-	return archive.Unpack(&contextReader{ctx, stream}, dir, &archive.TarOptions{
+	err = archive.Unpack(&contextReader{ctx, stream}, dir, &archive.TarOptions{
 		ExcludePatterns:  skip,
 		WhiteoutFormat:   archive.OverlayWhiteoutFormat,
 		BestEffortXattrs: true,
 	})
+	if err == nil || ctx.Err() != nil || isOfDisk(err) {
+		return err
+	}
+	return corrupt("%w", err)
+}
+
+// isOfDisk says whether a failure is the disk's, and not what the archive asked for.
+func isOfDisk(err error) bool {
+	for _, cause := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
 }
 
 // layerStream is a layer, uncompressed.
