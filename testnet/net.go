@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,10 +77,15 @@ func DirOf(name string) machine.Dir {
 
 // Open returns the testnet of a name; ErrNone when there is none.
 func Open(name string) (*Net, error) {
-	dir := DirOf(nameOr(name))
+	return OpenAt(string(DirOf(nameOr(name))))
+}
+
+// OpenAt returns the testnet in a directory.
+func OpenAt(path string) (*Net, error) {
+	dir := machine.Dir(path)
 	state, err := dir.Load()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%q (%s): %w: make one with `shoal testnet up`", nameOr(name), dir, ErrNone)
+		return nil, fmt.Errorf("%s: %w: make one with `shoal testnet up`", dir, ErrNone)
 	}
 	if err != nil {
 		return nil, err
@@ -95,12 +101,13 @@ func Down(ctx context.Context, name string) error {
 // Down ends this testnet and leaves nothing of it.
 func (n *Net) Down(ctx context.Context) error { return machine.Destroy(ctx, n.dir) }
 
+// nameOr is the name, else $SHOAL_TESTNET_NAME, else DefaultName.
 func nameOr(name string) string {
-	if name == "" {
-		return DefaultName
-	}
-	return name
+	return cmp.Or(name, os.Getenv("SHOAL_TESTNET_NAME"), DefaultName)
 }
+
+// Destroy is Down for the testnet in a directory, whatever its name.
+func Destroy(ctx context.Context, dir string) error { return machine.Destroy(ctx, machine.Dir(dir)) }
 
 // Name is the testnet's name.
 func (n *Net) Name() string { return n.state.Name }
@@ -166,6 +173,8 @@ func (n *Net) Sides(text string) ([][]string, error) {
 	return sides, nil
 }
 
+func cgroupOf(name string) machine.Cgroup { return machine.Cgroup("/shoal-testnet-" + name) }
+
 // plan turns options into what is to be made.
 func (o Options) plan() (machine.Dir, machine.State, error) {
 	o = o.withDefaults()
@@ -187,7 +196,7 @@ func (o Options) plan() (machine.Dir, machine.State, error) {
 		return "", machine.State{}, err
 	}
 	state := machine.State{
-		Name: o.Name, Cgroup: machine.Cgroup("/shoal-testnet-" + o.Name), Shoal: program, Hidden: o.Hidden,
+		Name: o.Name, Cgroup: cgroupOf(o.Name), Shoal: program, Hidden: o.Hidden,
 		Expires: time.Now().Add(o.TTL).Truncate(time.Second),
 	}
 	for i := range o.Peers {

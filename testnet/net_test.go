@@ -55,32 +55,14 @@ func up(t *testing.T, peers int) *Net {
 func standIn(peers int) Options {
 	return Options{
 		Name: fmt.Sprintf("t%d", os.Getpid()), Peers: peers, Leashed: true, Hidden: []string{"hidden"},
-		Agent: []string{"/bin/sh", "-c", `echo agent of $SHOAL_TESTNET_PEER; sleep 1000 & sleep 1000`},
+		Agent: []string{"/bin/sh", "-c", `echo agent of $SHOAL_NAME; sleep 1000 & sleep 1000`},
 	}
 }
 
-// assertNothing looks for what a testnet could leave behind.
 func assertNothing(t *testing.T, net *Net) {
 	t.Helper()
-	if _, err := os.Stat(net.Dir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is left: %v", net.Dir(), err)
-	}
-	groups, err := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(string(net.state.Cgroup)))
-	if err != nil || len(groups) > 0 {
-		t.Errorf("cgroups are left: %v %v", groups, err)
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || strings.Contains(string(mounts), net.Dir()) {
-		t.Errorf("a mount is left, or %v", err)
-	}
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range lines {
-		if text, err := os.ReadFile(line); err == nil && strings.Contains(string(text), net.Dir()) {
-			t.Errorf("process %s is left: %q", line, text)
-		}
+	if err := net.Left(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -126,7 +108,7 @@ func TestRunIsOnTheMachine(t *testing.T) {
 	if _, code := output(t, net, "p1", "sh", "-c", "exit 7"); code != 7 {
 		t.Errorf("exit code %d, want 7", code)
 	}
-	if _, code := output(t, net, "p1,p3", "sh", "-c", "[ $SHOAL_TESTNET_PEER = p1 ] || kill -9 $$"); code != 137 {
+	if _, code := output(t, net, "p1,p3", "sh", "-c", "[ $SHOAL_NAME = p1 ] || kill -9 $$"); code != 137 {
 		t.Errorf("exit code %d, want 137", code)
 	}
 	if got, _ := output(t, net, "p1", "sh", "-c", "ls /proc | grep -c '^[0-9]'"); strings.TrimSpace(got) > "9" || len(got) > 2 {

@@ -67,22 +67,14 @@ func (n *Net) Heal(ctx context.Context) error {
 func (n *Net) startAgent(ctx context.Context, peer string, arguments ...string) error {
 	argv := n.agent
 	if argv == nil {
-		argv = append(n.agentCommand(peer), arguments...)
+		argv = append([]string{"shoal", "agent"}, arguments...)
 	}
 	_, err := n.machine(ctx, peer, machine.Request{Verb: machine.VerbAgent, Argv: argv, Env: n.environment(peer, nil), Dir: "/"})
 	return err
 }
 
-// agentCommand is how a peer's agent is started, every time.
-func (n *Net) agentCommand(peer string) []string {
-	p, _ := n.state.Peer(peer)
-	return []string{"shoal", "agent", "--name", p.Name, "--data", n.dir.Data(peer),
-		"--bind", p.Address.Addr().String(), "--port", strconv.Itoa(StreamPort),
-		"--cgroup-parent", string(n.Cgroup(peer)),
-		"--cpu", strconv.FormatInt(p.CPUMillis, 10), "--memory", strconv.FormatInt(p.MemoryBytes, 10)}
-}
-
-// environment is what programs on a peer's machine find: base, with the peer's socket and shoal itself in the path.
+// environment is what programs on a peer's machine find: base, with shoal itself in the path, the peer's socket, and
+// the settings of its agent, so that `shoal agent` there is that peer.
 func (n *Net) environment(peer string, base []string) []string {
 	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	env := []string{"HOME=/root"}
@@ -93,7 +85,11 @@ func (n *Net) environment(peer string, base []string) []string {
 			env = append(env, entry)
 		}
 	}
-	return append(env, "PATH="+n.dir.Bin()+":"+path, "SHOAL_SOCKET="+n.dir.Socket(peer), "SHOAL_TESTNET_PEER="+peer)
+	p, _ := n.state.Peer(peer)
+	return append(env, "PATH="+n.dir.Bin()+":"+path, "SHOAL_SOCKET="+n.dir.Socket(peer),
+		"SHOAL_NAME="+p.Name, "SHOAL_DATA="+n.dir.Data(peer), "SHOAL_BIND="+p.Address.Addr().String(),
+		"SHOAL_PORT="+strconv.Itoa(StreamPort), "SHOAL_CGROUP_PARENT="+string(n.Cgroup(peer)),
+		"SHOAL_CPU="+strconv.FormatInt(p.CPUMillis, 10), "SHOAL_MEMORY="+strconv.FormatInt(p.MemoryBytes, 10))
 }
 
 func (n *Net) keeper(ctx context.Context, request machine.Request) error {

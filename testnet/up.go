@@ -90,28 +90,30 @@ func (n *Net) startAgents(ctx context.Context, options Options) error {
 	if err := n.awaitAPI(ctx, peers[0]); err != nil {
 		return err
 	}
-	return n.join(ctx, peers[0], peers[1:])
+	if len(peers) == 1 {
+		return nil
+	}
+	return n.Join(ctx, peers[0], peers[1:], "")
 }
 
-// join lets more peers join through one that is a member, and waits until all know each other.
-func (n *Net) join(ctx context.Context, seed string, others []string) error {
-	all := append([]string{seed}, others...)
-	if len(others) > 0 {
-		ticket, err := n.Ticket(ctx, seed, len(others), time.Hour)
-		if err != nil {
-			return err
-		}
-		address := n.StreamAddress(seed)
-		err = n.each(others, func(peer string) error {
-			if err := n.startAgent(ctx, peer, "--join", address, "--ticket", ticket); err != nil {
-				return err
-			}
-			return n.awaitAPI(ctx, peer)
-		})
-		if err != nil {
+// Join starts the agents of peers that are in no cluster yet, lets them join through one that is, and waits until that one and
+// all of them hold each other for alive. Without a ticket it takes one from the seed.
+func (n *Net) Join(ctx context.Context, seed string, others []string, ticket string) (err error) {
+	if ticket == "" {
+		if ticket, err = n.Ticket(ctx, seed, len(others), time.Hour); err != nil {
 			return err
 		}
 	}
+	err = n.each(others, func(peer string) error {
+		if err := n.startAgent(ctx, peer, "--join", n.StreamAddress(seed), "--ticket", ticket); err != nil {
+			return err
+		}
+		return n.awaitAPI(ctx, peer)
+	})
+	if err != nil {
+		return err
+	}
+	all := append([]string{seed}, others...)
 	return n.each(all, func(peer string) error { return n.awaitMembers(ctx, peer, all) })
 }
 

@@ -105,6 +105,22 @@ func removeOnce(dir string) error {
 	return nil
 }
 
+// Paths lists where the group exists.
+func (c Cgroup) Paths() ([]string, error) {
+	roots, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, root := range roots {
+		path := filepath.Join(root, string(c))
+		if _, err := os.Stat(path); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
 // Leaves lists the groups below c that hold processes, by path below c, with their process numbers as the caller sees them. It
 // reads one hierarchy: on version 1 that of the pids controller.
 func (c Cgroup) Leaves() (map[string][]int, error) {
