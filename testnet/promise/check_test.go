@@ -51,13 +51,20 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		{"an object is gone", func(s *Snapshot) { s.Peers[0].Objects = []Object{} }, "P2: a: Deployment/default/web of write w1 is gone"},
 		{"a conflict is listed", func(s *Snapshot) {
 			s.Writes[1].Saw = nil
-			s.Peers[0].Objects[0].Fields[0].Conflicts = []string{"w1"}
-			s.Peers[1].Objects[0].Fields[0].Conflicts = []string{"w1"}
+			s.Peers[0].Objects[0].Fields[0].Conflicts = []Rival{{"w1", "web:1"}}
+			s.Peers[1].Objects[0].Fields[0].Conflicts = []Rival{{"w1", "web:1"}}
 		}, ""},
 		{"a conflict is not listed", func(s *Snapshot) { s.Writes[1].Saw = nil }, "P2: a: "},
 		{"a deleted field shows", func(s *Snapshot) {
 			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1", "w2"}})
 		}, "P2: a: Deployment/default/web image=\"\" of write w3"},
+		{"a write may have overwritten it", func(s *Snapshot) {
+			s.Peers[0].Objects[0].Fields = s.Peers[0].Objects[0].Fields[1:]
+			s.Writes = append(s.Writes, Write{Unknown: true, Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1", "w2"}})
+		}, ""},
+		{"a deletion may not have happened", func(s *Snapshot) {
+			s.Writes = append(s.Writes, Write{Unknown: true, Peer: "id-a", Object: key, Delete: true, Saw: []string{"w1", "w2"}})
+		}, ""},
 		{"intent differs", func(s *Snapshot) { s.Peers[1].IntentDigest[0]++ }, "P3: a holds intent 01000000, b holds 02"},
 		{"plans differ", func(s *Snapshot) { s.Peers[1].PlanDigest[0]++ }, "P3: a has plan"},
 		{"plans differ over a cut", func(s *Snapshot) { s.Peers[1].PlanDigest[0]++; s.Peers[1].Side = 1; s.twice() }, ""},

@@ -68,6 +68,7 @@ type Write struct {
 	Peer    string // that took it
 	Object  string // Kind/namespace/name
 	Refused string // why the peer did not take it; empty when it was acknowledged
+	Unknown bool   // the peer died before it answered: nobody knows whether it took the write, and the ID means nothing
 	Create  bool
 	Delete  bool
 	Fields  map[string]string // path to value; an empty value deletes the field
@@ -85,9 +86,12 @@ type Object struct {
 type Field struct {
 	Path      string
 	Value     string
-	Write     string   // ID
-	Conflicts []string // IDs
+	Write     string // ID
+	Conflicts []Rival
 }
+
+// Rival is a value that lost, with the ID of its write. An empty value is a deletion.
+type Rival struct{ Write, Value string }
 
 // Violation is one broken promise.
 type Violation struct {

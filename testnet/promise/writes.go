@@ -14,7 +14,7 @@ func NothingLost(s Snapshot) []Violation {
 				continue
 			}
 			for _, w := range s.Writes {
-				if w.Refused == "" && s.reaches(w.Peer, p) {
+				if w.Refused == "" && !w.Unknown && s.reaches(w.Peer, p) {
 					f.lost(log, p, w)
 				}
 			}
@@ -41,7 +41,7 @@ func (f *findings) lost(log writeLog, p Peer, w Write) {
 		return
 	}
 	for path, value := range w.Fields {
-		if log.overwritten(w, path) || object.shows(path, value, w.ID) {
+		if log.overwritten(w, path) || object.shows(path, value) {
 			continue
 		}
 		f.add("%s: %s %s=%q of write %s neither holds, nor was overwritten, nor is a conflict", p.Name, w.Object, path, value, w.ID)
@@ -57,63 +57,68 @@ func (p Peer) object(key string) (Object, bool) {
 	return Object{}, false
 }
 
-// shows says whether a write holds in a field, or is among its conflicts. A deletion holds where the field is not.
-func (o Object) shows(path, value, id string) bool {
+// shows says whether a value holds in a field, by whichever write, or is among its conflicts. A deletion holds
+// where the field is not.
+func (o Object) shows(path, value string) bool {
 	for _, field := range o.Fields {
 		if field.Path == path {
-			return field.Write == id && field.Value == value || slices.Contains(field.Conflicts, id)
+			return field.Value == value || slices.ContainsFunc(field.Conflicts, func(r Rival) bool { return r.Value == value })
 		}
 	}
 	return value == ""
 }
 
 // DeadStayDead is P4: an object lives only by a creation that no deletion had seen, and no field of it
-// is from a write that a deletion had seen.
+// is from a write that a deletion had seen. A deletion counts where it can have been heard of.
 func DeadStayDead(s Snapshot) []Violation {
 	f := findings{promise: "P4"}
 	log := newLog(s.Writes)
 	for _, p := range s.Peers {
 		for _, o := range p.Objects {
-			if !p.Alive || !o.Live || len(log.deletes[o.Key]) == 0 {
-				continue
-			}
-			alive := slices.ContainsFunc(log.creates[o.Key], func(w Write) bool { return s.reaches(w.Peer, p) && !log.killed(w) })
-			if !alive && s.allReach(log.deletes[o.Key], p) {
-				f.add("%s shows %s, which was deleted", p.Name, o.Key)
-			}
-			for _, field := range o.Fields {
-				if w, logged := log.byID[field.Write]; logged && log.killed(w) && s.deleteReached(log, w, p) {
-					f.add("%s shows %s of %s, which was deleted with the object", p.Name, field.Path, o.Key)
-				}
+			if p.Alive && o.Live {
+				f.dead(s, log, p, o)
 			}
 		}
 	}
 	return f.sorted()
 }
 
-func (s Snapshot) allReach(writes []Write, p Peer) bool {
-	return !slices.ContainsFunc(writes, func(w Write) bool { return !s.reaches(w.Peer, p) })
+func (f *findings) dead(s Snapshot, log writeLog, p Peer, o Object) {
+	killed := make(map[string]bool) // writes that a deletion known here had seen
+	deleted := false
+	for _, d := range log.deletes[o.Key] {
+		if d.Unknown || !s.reaches(d.Peer, p) {
+			continue
+		}
+		deleted = true
+		for _, id := range d.Saw {
+			killed[id] = true
+		}
+	}
+	alive := slices.ContainsFunc(log.creates[o.Key], func(w Write) bool { return w.Unknown || !killed[w.ID] })
+	if deleted && !alive {
+		f.add("%s shows %s, which was deleted", p.Name, o.Key)
+	}
+	for _, field := range o.Fields {
+		if killed[field.Write] {
+			f.add("%s shows %s of %s, which was deleted with the object", p.Name, field.Path, o.Key)
+		}
+	}
 }
 
-func (s Snapshot) deleteReached(log writeLog, w Write, p Peer) bool {
-	return slices.ContainsFunc(log.deletes[w.Object], func(d Write) bool { return slices.Contains(d.Saw, w.ID) && s.reaches(d.Peer, p) })
-}
-
-// writeLog indexes acknowledged writes.
+// writeLog indexes the writes that were taken, or may have been.
 type writeLog struct {
-	byID     map[string]Write
 	byObject map[string][]Write
 	creates  map[string][]Write
 	deletes  map[string][]Write
 }
 
 func newLog(writes []Write) writeLog {
-	l := writeLog{map[string]Write{}, map[string][]Write{}, map[string][]Write{}, map[string][]Write{}}
+	l := writeLog{map[string][]Write{}, map[string][]Write{}, map[string][]Write{}}
 	for _, w := range writes {
 		if w.Refused != "" {
 			continue
 		}
-		l.byID[w.ID] = w
 		l.byObject[w.Object] = append(l.byObject[w.Object], w)
 		if w.Create {
 			l.creates[w.Object] = append(l.creates[w.Object], w)
@@ -125,7 +130,7 @@ func newLog(writes []Write) writeLog {
 	return l
 }
 
-// killed says whether a deletion had seen the write.
+// killed says whether a deletion had seen the write, or may have.
 func (l writeLog) killed(w Write) bool {
 	return slices.ContainsFunc(l.deletes[w.Object], func(d Write) bool { return slices.Contains(d.Saw, w.ID) })
 }

@@ -1,0 +1,115 @@
+package heap
+
+import (
+	"encoding/json"
+	"strings"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+	"shoal/runtime"
+	"shoal/testnet/promise"
+)
+
+// Snapshot shows the world from outside.
+func (w *World) Snapshot() promise.Snapshot {
+	s := promise.Snapshot{At: w.now, Writes: w.log.done, Ended: w.ended}
+	for _, p := range w.peers {
+		s.Peers = append(s.Peers, p.snapshot())
+	}
+	return s
+}
+
+func (p *Peer) snapshot() promise.Peer {
+	s := promise.Peer{
+		ID: string(p.self.ID), Name: p.Name, Alive: p.alive, Powered: p.powered, Side: p.world.network.side[p.index],
+		Room: promise.Resources{CPUMillis: p.self.Room.CPUMillis, MemoryBytes: p.self.Room.MemoryBytes},
+	}
+	if p.alive {
+		p.believes(&s)
+	}
+	for _, id := range p.machine.ids() {
+		s.Instances = append(s.Instances, p.machine.snapshot(id, p.powered))
+	}
+	return s
+}
+
+func (p *Peer) believes(s *promise.Peer) {
+	s.IntentDigest, s.PlanDigest = p.core.Digests()
+	sum, room := p.core.Admitted()
+	s.Admitted = promise.Resources{CPUMillis: sum.CPUMillis, MemoryBytes: sum.MemoryBytes}
+	s.Room = promise.Resources{CPUMillis: room.CPUMillis, MemoryBytes: room.MemoryBytes}
+	for _, r := range p.core.Replicas() {
+		if r.Wanted {
+			s.Wanted = append(s.Wanted, promise.Wanted{Replica: string(r.ID), Revision: string(r.Assignment.Revision), Pending: r.Assignment.Peer == ""})
+		}
+	}
+	s.Objects = []promise.Object{}
+	for _, o := range p.core.Objects("Deployment", "") {
+		s.Objects = append(s.Objects, objectOf(o))
+	}
+}
+
+func objectOf(o crdt.Object) promise.Object {
+	object := promise.Object{Key: o.Key.String(), Live: o.Live}
+	for _, f := range o.Fields {
+		field := promise.Field{Path: string(f.Path), Value: string(f.Value), Write: stampID(f.Writer)}
+		for _, rival := range f.Conflicts {
+			field.Conflicts = append(field.Conflicts, promise.Rival{Write: stampID(rival.Writer), Value: string(rival.Value)})
+		}
+		object.Fields = append(object.Fields, field)
+	}
+	return object
+}
+
+func (m *machine) snapshot(id runtime.InstanceID, powered bool) promise.Instance {
+	i := m.instances[id]
+	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered, Request: requestOf(i.spec)}
+	for _, c := range i.containers {
+		s.Ready = s.Ready && c.ready
+		if running(c.status) {
+			s.Containers = append(s.Containers, containerOf(m.peer, c))
+		}
+	}
+	return s
+}
+
+// An InstanceID is namespace.workload-ordinal.revision. Names may hold dots in the middle.
+func replicaOf(id runtime.InstanceID) string {
+	namespace, rest, _ := strings.Cut(string(id), ".")
+	return namespace + "/" + rest[:strings.LastIndexByte(rest, '.')]
+}
+
+func revisionOf(id runtime.InstanceID) string {
+	return string(id)[strings.LastIndexByte(string(id), '.')+1:]
+}
+
+// requestOf reads what the peer's own record says that an instance holds.
+func requestOf(spec runtime.Spec) promise.Resources {
+	var r promise.Resources
+	_ = json.Unmarshal(spec.Note, &r) // a record that says nothing holds nothing
+	return r
+}
+
+// PlacedOn returns the names of the peers on which a replica is ready, in order.
+func (w *World) PlacedOn(replica string) []string {
+	var names []string
+	for _, p := range w.peers {
+		for _, i := range p.snapshotInstances() {
+			if i.Replica == replica && i.Ready {
+				names = append(names, p.Name)
+			}
+		}
+	}
+	return names
+}
+
+func (p *Peer) snapshotInstances() []promise.Instance {
+	var all []promise.Instance
+	for _, id := range p.machine.ids() {
+		all = append(all, p.machine.snapshot(id, p.powered))
+	}
+	return all
+}
+
+// Core is the control core of a peer, to look at; nil while its program does not run.
+func (w *World) Core(name string) *control.Machine { return w.Peer(name).core }
