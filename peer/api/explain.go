@@ -1,0 +1,225 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+// Why explains one replica.
+type Why struct {
+	Replica   string     `json:"replica"`
+	Wanted    bool       `json:"wanted"`
+	Peer      string     `json:"peer,omitempty"` // assigned; empty while pending
+	Rule      string     `json:"rule,omitempty"`
+	Revision  string     `json:"revision,omitempty"`
+	Pending   string     `json:"pending,omitempty"`
+	Instances []Instance `json:"instances"`
+	Verdicts  []Verdict  `json:"verdicts"`
+	Events    []Event    `json:"events"`
+}
+
+// Verdict is one peer's yes or no.
+type Verdict struct {
+	Peer   string `json:"peer"`
+	Rule   string `json:"rule"`
+	Detail string `json:"detail,omitempty"`
+}
+
+func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{replicas: true, notes: true})
+	if err != nil {
+		return err
+	}
+	replica, ok := workloadOf(v, r.PathValue("namespace"), r.PathValue("replica"))
+	if !ok {
+		return notFound(fmt.Sprintf("there is no replica %s in namespace %s", r.PathValue("replica"), r.PathValue("namespace")))
+	}
+	var verdicts []placement.Verdict
+	err = s.backend.Read(r.Context(), func(m *control.Machine) { verdicts, _ = m.Why(replica.ID) })
+	if err != nil {
+		return unavailable(err)
+	}
+	why := Why{Replica: string(replica.ID), Wanted: replica.Wanted, Peer: v.name(crdt.PeerID(replica.Assignment.Peer)), Rule: string(replica.Assignment.Rule),
+		Revision: string(replica.Assignment.Revision), Pending: replica.Pending, Instances: []Instance{}, Verdicts: []Verdict{}, Events: []Event{}}
+	for _, i := range replica.Instances {
+		why.Instances = append(why.Instances, v.instance(i))
+	}
+	for _, verdict := range verdicts {
+		why.Verdicts = append(why.Verdicts, Verdict{Peer: v.name(crdt.PeerID(verdict.Peer)), Rule: string(verdict.Rule), Detail: verdict.Detail})
+	}
+	for _, n := range v.notes {
+		if n.Replica == string(replica.ID) {
+			why.Events = append(why.Events, v.ownEvent(n))
+		}
+	}
+	v.sign(w)
+	writeJSON(w, http.StatusOK, why)
+	return nil
+}
+
+// Event is something worth telling a person, as this peer noted it.
+type Event struct {
+	At      time.Time `json:"at"`
+	Warning bool      `json:"warning,omitempty"`
+	Reason  string    `json:"reason"`
+	Object  string    `json:"object"`
+	Replica string    `json:"replica,omitempty"`
+	Peer    string    `json:"peer,omitempty"`
+	Text    string    `json:"text"`
+	Count   int       `json:"count"`
+}
+
+func (v *view) ownEvent(n control.Note) Event {
+	e := Event{At: n.At, Warning: n.Warning, Reason: n.Reason, Replica: n.Replica, Peer: v.name(n.Peer), Text: n.Text, Count: n.Count}
+	if n.Object != (crdt.Key{}) {
+		e.Object = n.Object.String()
+	}
+	return e
+}
+
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{notes: true})
+	if err != nil {
+		return err
+	}
+	var list []Event
+	for _, n := range v.notes {
+		list = append(list, v.ownEvent(n))
+	}
+	return answer(w, v, list)
+}
+
+// Conflict is a field that was written in several places at the same time.
+type Conflict struct {
+	Object string  `json:"object"`
+	Path   string  `json:"path"`
+	Winner Claim   `json:"winner"`
+	Rivals []Claim `json:"rivals"`
+}
+
+// Claim is one of the values written.
+type Claim struct {
+	Value   json.RawMessage `json:"value"` // null: a deletion
+	Writer  string          `json:"writer"`
+	User    string          `json:"user,omitempty"`
+	Manager string          `json:"manager,omitempty"`
+	At      time.Time       `json:"at"`
+}
+
+func (v *view) claim(value []byte, stamp crdt.Stamp, manager, user string) Claim {
+	c := Claim{Value: json.RawMessage("null"), Writer: v.name(stamp.Writer), User: user, Manager: manager, At: wallTime(stamp.Time).UTC()}
+	if value != nil {
+		if c.Value = value; !json.Valid(value) {
+			c.Value, _ = json.Marshal(string(value))
+		}
+	}
+	return c
+}
+
+func (s *Server) serveConflicts(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{objects: true})
+	if err != nil {
+		return err
+	}
+	var list []Conflict
+	for _, res := range writables() {
+		for _, o := range v.objects[res.kind] {
+			list = append(list, v.conflicts(o)...)
+		}
+	}
+	return answer(w, v, list)
+}
+
+func (v *view) conflicts(o crdt.Object) []Conflict {
+	var list []Conflict
+	for _, f := range o.Fields {
+		if len(f.Conflicts) == 0 {
+			continue
+		}
+		c := Conflict{Object: o.Key.String(), Path: string(f.Path), Winner: v.claim(f.Value, f.Writer, f.Manager, f.User)}
+		for _, rival := range f.Conflicts {
+			c.Rivals = append(c.Rivals, v.claim(rival.Value, rival.Writer, rival.Manager, rival.User))
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// Replica is one replica with every instance of it that any peer holds.
+type Replica struct {
+	ID        string     `json:"id"`
+	Workload  string     `json:"workload"`
+	Ordinal   int        `json:"ordinal"`
+	Wanted    bool       `json:"wanted"`
+	Assigned  string     `json:"assigned,omitempty"` // a peer's name
+	Rule      string     `json:"rule,omitempty"`
+	Revision  string     `json:"revision,omitempty"` // the one wanted
+	Pending   string     `json:"pending,omitempty"`
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is one instance as its holder observed it.
+type Instance struct {
+	ID         string              `json:"id"`
+	Peer       string              `json:"peer"`
+	Revision   string              `json:"revision"`
+	Current    bool                `json:"current"`
+	State      string              `json:"state"`
+	Ready      bool                `json:"ready"`
+	Address    string              `json:"address,omitempty"`
+	Since      time.Time           `json:"since"`
+	Containers []InstanceContainer `json:"containers"`
+}
+
+// InstanceContainer is one container of an Instance.
+type InstanceContainer struct {
+	Name       string    `json:"name"`
+	Image      string    `json:"image"`
+	Generation uint64    `json:"generation"`
+	Running    bool      `json:"running"`
+	Ready      bool      `json:"ready"`
+	Restarts   int       `json:"restarts"`
+	StartedAt  time.Time `json:"startedAt"`
+	ExitCode   int       `json:"exitCode"`
+	Reason     string    `json:"reason,omitempty"`
+	Detail     string    `json:"detail,omitempty"`
+}
+
+func (v *view) instance(i control.InstanceView) Instance {
+	out := Instance{ID: string(i.Instance), Peer: v.name(i.Peer), Revision: string(i.Revision), Current: i.Current, State: string(i.State),
+		Ready: i.Ready, Since: i.Since.UTC(), Containers: []InstanceContainer{}}
+	if i.Address.IsValid() {
+		out.Address = i.Address.String()
+	}
+	for _, c := range i.Containers {
+		out.Containers = append(out.Containers, InstanceContainer{Name: c.Name, Image: c.Image, Generation: c.Generation,
+			Running: c.Phase == runtime.Running, Ready: c.Ready, Restarts: c.Restarts, StartedAt: c.StartedAt.UTC(), ExitCode: c.ExitCode,
+			Reason: c.Reason, Detail: c.Detail})
+	}
+	return out
+}
+
+func (s *Server) serveReplicas(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{replicas: true})
+	if err != nil {
+		return err
+	}
+	var list []Replica
+	for _, replica := range v.replicas {
+		item := Replica{ID: string(replica.ID), Workload: replica.Workload.String(), Ordinal: replica.Ordinal, Wanted: replica.Wanted,
+			Assigned: v.name(crdt.PeerID(replica.Assignment.Peer)), Rule: string(replica.Assignment.Rule),
+			Revision: string(replica.Assignment.Revision), Pending: replica.Pending, Instances: []Instance{}}
+		for _, i := range replica.Instances {
+			item.Instances = append(item.Instances, v.instance(i))
+		}
+		list = append(list, item)
+	}
+	return answer(w, v, list)
+}

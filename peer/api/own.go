@@ -1,0 +1,279 @@
+package api
+
+import (
+	"bytes"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/control"
+	"shoal/placement"
+)
+
+const ownPath = "/apis/shoal/v1/"
+
+// maxWait bounds what a caller may ask a ticket or a leaving peer to wait.
+const maxWait = 24 * time.Hour * 365
+
+func jsonReader(text []byte) io.Reader { return bytes.NewReader(text) }
+
+// own registers the group that is not Kubernetes'.
+func (s *Server) own(routes *http.ServeMux) {
+	for path, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET members":                   s.serveMembers,
+		"GET why/{namespace}/{replica}": s.serveWhy,
+		"GET view":                      s.serveView,
+		"GET events":                    s.serveEvents,
+		"GET conflicts":                 s.serveConflicts,
+		"GET replicas":                  s.serveReplicas,
+		"GET images":                    s.serveImages,
+		"POST images":                   s.serveImport,
+		"POST tickets":                  s.serveTicket,
+		"POST leave":                    s.serveLeave,
+		"POST namespaces/{namespace}/pods/{name}/exec": s.serveExec,
+	} {
+		method, rest, _ := strings.Cut(path, " ")
+		routes.HandleFunc(method+" "+ownPath+rest, func(w http.ResponseWriter, r *http.Request) {
+			if err := serve(w, r); err != nil {
+				writeError(w, err)
+			}
+		})
+	}
+	routes.HandleFunc("GET /apis/shoal/v1", func(w http.ResponseWriter, r *http.Request) { serveResources(w, "shoal") })
+}
+
+// List is every list of the own group.
+type List[T any] struct {
+	Items []T `json:"items"`
+}
+
+// answer writes a list, with whose view it is.
+func answer[T any](w http.ResponseWriter, v *view, items []T) error {
+	v.sign(w)
+	if items == nil {
+		items = []T{}
+	}
+	writeJSON(w, http.StatusOK, List[T]{Items: items})
+	return nil
+}
+
+// Member is a peer as the asked one sees it.
+type Member struct {
+	Name          string            `json:"name"`
+	ID            crdt.PeerID       `json:"id"`
+	Self          bool              `json:"self,omitempty"`
+	State         string            `json:"state"` // "alive", "suspect", "failed" or "left"
+	Health        string            `json:"health"`
+	Address       string            `json:"address"` // where it gossips
+	Stream        string            `json:"stream"`
+	Room          Amounts           `json:"room"`
+	Admitted      Amounts           `json:"admitted"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Subnet        string            `json:"subnet,omitempty"`
+	Draining      bool              `json:"draining,omitempty"`
+	Images        []string          `json:"images,omitempty"`
+	Heard         bool              `json:"heard"`        // whether a row of it has arrived
+	RowAgeMillis  int64             `json:"rowAgeMillis"` // how old that is
+	Boot          uint64            `json:"boot"`
+	Sequence      uint64            `json:"sequence"`
+	InstanceCount int               `json:"instances"`
+}
+
+// Amounts are placement.Resources.
+type Amounts struct {
+	CPUMillis   int64 `json:"cpuMillis"`
+	MemoryBytes int64 `json:"memoryBytes"`
+}
+
+func amounts(r placement.Resources) Amounts {
+	return Amounts{CPUMillis: r.CPUMillis, MemoryBytes: r.MemoryBytes}
+}
+
+func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{replicas: true})
+	if err != nil {
+		return err
+	}
+	held := map[crdt.PeerID]int{}
+	for _, replica := range v.replicas {
+		for _, i := range replica.Instances {
+			held[i.Peer]++
+		}
+	}
+	var list []Member
+	for _, m := range v.members {
+		id := crdt.PeerID(m.ID)
+		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: healthName(m.Health),
+			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{m.Room.CPUMillis, m.Room.MemoryBytes},
+			Admitted: amounts(m.Admitted), Labels: m.Labels, Draining: m.Draining, Images: m.Images, Heard: m.Boot != 0,
+			RowAgeMillis: m.RowAge.Milliseconds(), Boot: m.Boot, Sequence: m.Row.Sequence, InstanceCount: held[id]}
+		if m.Subnet.IsValid() {
+			item.Subnet = m.Subnet.String()
+		}
+		list = append(list, item)
+	}
+	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	return answer(w, v, list)
+}
+
+func healthName(h gossip.Health) string {
+	switch h {
+	case gossip.Good:
+		return "good"
+	case gossip.Fair:
+		return "fair"
+	}
+	return "poor"
+}
+
+// View is what a peer knows, in short; the promise checkers compare it between peers.
+type View struct {
+	Peer         string   `json:"peer"`
+	ID           string   `json:"id"`
+	Version      uint64   `json:"version"`
+	IntentDigest string   `json:"intentDigest"`
+	PlanDigest   string   `json:"planDigest"`
+	Admitted     Amounts  `json:"admitted"`
+	Room         Amounts  `json:"room"`
+	Alive        []string `json:"alive"` // names of the peers that answer
+	Heard        []string `json:"heard"` // names of those of them of which a row has arrived
+}
+
+func (s *Server) serveView(w http.ResponseWriter, r *http.Request) error {
+	var intent, plan [32]byte
+	var admitted, room placement.Resources
+	v, err := s.look(r.Context(), needs{})
+	if err != nil {
+		return err
+	}
+	err = s.backend.Read(r.Context(), func(m *control.Machine) {
+		v.version = m.Version()
+		intent, plan = m.Digests()
+		admitted, room = m.Admitted()
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	out := View{Peer: v.name(v.self), ID: string(v.self), Version: v.version, IntentDigest: hex.EncodeToString(intent[:]),
+		PlanDigest: hex.EncodeToString(plan[:]), Admitted: amounts(admitted), Room: amounts(room), Alive: []string{}, Heard: []string{}}
+	for _, m := range v.members {
+		if m.State != gossip.Alive {
+			continue
+		}
+		out.Alive = append(out.Alive, v.name(crdt.PeerID(m.ID)))
+		if m.Boot != 0 {
+			out.Heard = append(out.Heard, v.name(crdt.PeerID(m.ID)))
+		}
+	}
+	slices.Sort(out.Alive)
+	slices.Sort(out.Heard)
+	v.sign(w)
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// Image is an image held by this peer.
+type Image struct {
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	Layers    int    `json:"layers"`
+}
+
+func (s *Server) serveImages(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.look(r.Context(), needs{})
+	if err != nil {
+		return err
+	}
+	images, err := s.backend.ListImages(r.Context())
+	if err != nil {
+		return runtimeStatus(err)
+	}
+	var list []Image
+	for _, i := range images {
+		list = append(list, Image{Reference: i.Reference, Digest: i.Digest, Layers: len(i.Layers)})
+	}
+	return answer(w, v, list)
+}
+
+func (s *Server) serveImport(w http.ResponseWriter, r *http.Request) error {
+	image, err := s.backend.ImportImage(r.Context(), r.Body, r.URL.Query().Get("name"))
+	if err != nil {
+		return runtimeStatus(err)
+	}
+	v, err := s.look(r.Context(), needs{})
+	if err != nil {
+		return err
+	}
+	v.sign(w)
+	writeJSON(w, http.StatusCreated, Image{Reference: image.Reference, Digest: image.Digest, Layers: len(image.Layers)})
+	return nil
+}
+
+// Ticket is a ticket that was made, in the form that people paste.
+type Ticket struct {
+	Ticket  string    `json:"ticket"`
+	Uses    int       `json:"uses"`
+	Expires time.Time `json:"expires"`
+}
+
+// query reads a span from the query, like "10m"; faulty and unbounded ones are refused.
+func span(r *http.Request, name string, fallback time.Duration) (time.Duration, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return fallback, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > maxWait {
+		return 0, badRequest("%s %q is not a span: write it like \"10m\" or \"24h\", at most a year", name, text)
+	}
+	return d, nil
+}
+
+func (s *Server) serveTicket(w http.ResponseWriter, r *http.Request) error {
+	uses := 1
+	if text := r.URL.Query().Get("uses"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 10_000 {
+			return badRequest("uses %q is not a number from 1 to 10000", text)
+		}
+		uses = n
+	}
+	expires, err := span(r, "expires", time.Hour)
+	if err != nil {
+		return err
+	}
+	v, err := s.look(r.Context(), needs{})
+	if err != nil {
+		return err
+	}
+	ticket, err := s.backend.CreateTicket(r.Context(), uses, expires)
+	if err != nil {
+		return unavailable(err)
+	}
+	v.sign(w)
+	writeJSON(w, http.StatusCreated, Ticket{Ticket: ticket.String(), Uses: uses, Expires: ticket.Expires})
+	return nil
+}
+
+func (s *Server) serveLeave(w http.ResponseWriter, r *http.Request) error {
+	within, err := span(r, "within", 5*time.Minute)
+	if err != nil {
+		return err
+	}
+	v, err := s.look(r.Context(), needs{})
+	if err != nil {
+		return err
+	}
+	if err := s.backend.Leave(r.Context(), within); err != nil {
+		return unavailable(err)
+	}
+	v.sign(w)
+	writeJSON(w, http.StatusOK, success(http.StatusOK, nil))
+	return nil
+}

@@ -1,0 +1,148 @@
+package api
+
+import "net/http"
+
+// object is one Kubernetes object, as JSON has it.
+type object = map[string]any
+
+// resource is one kind of object that the API serves.
+type resource struct {
+	group      string // "apps"; empty for the core group
+	kind       string
+	plural     string
+	singular   string
+	short      []string
+	namespaced bool
+	writable   bool // kept as intent; otherwise made from what peers observe
+	verbs      []string
+	needs      needs
+	objects    func(v *view) []object // all, sorted by namespace and name
+	fields     []string               // that a fieldSelector may name, besides metadata.name and metadata.namespace
+	columns    []column
+	row        func(o object) []any
+}
+
+// column is one column of a table. Priority 1 shows in wide tables only.
+type column struct {
+	name, kind string
+	priority   int
+}
+
+func (r *resource) apiVersion() string {
+	if r.group == "" {
+		return "v1"
+	}
+	return r.group + "/v1"
+}
+
+// qualified is the resource's name as messages write it: "deployments.apps".
+func (r *resource) qualified() string {
+	if r.group == "" {
+		return r.plural
+	}
+	return r.plural + "." + r.group
+}
+
+// all returns every resource. A function, because the resources' own functions lead back here.
+func all() []*resource {
+	return []*resource{deployments, pods, nodes, namespaces, events}
+}
+
+func writables() []*resource { return []*resource{deployments, namespaces} }
+
+// find returns the resource of a group by its plural.
+func find(group, plural string) *resource {
+	for _, r := range all() {
+		if r.group == group && r.plural == plural {
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *Server) serveVersion(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{
+		"major": "1", "minor": "32", "gitVersion": "v1.32.0+shoal", "shoal": s.info.Version, "platform": "linux"})
+}
+
+func (s *Server) serveVersions(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, object{"kind": "APIVersions", "versions": []string{"v1"},
+		"serverAddressByClientCIDRs": []any{}})
+}
+
+func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
+	var groups []object
+	for _, name := range []string{"apps", "shoal"} {
+		version := object{"groupVersion": name + "/v1", "version": "v1"}
+		groups = append(groups, object{"name": name, "versions": []any{version}, "preferredVersion": version})
+	}
+	writeJSON(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+// serveResources lists the resources of one group.
+func serveResources(w http.ResponseWriter, group string) {
+	list, groupVersion := []object{}, "v1"
+	for _, r := range all() {
+		if r.group != group {
+			continue
+		}
+		groupVersion = r.apiVersion()
+		list = append(list, object{"name": r.plural, "singularName": r.singular, "namespaced": r.namespaced,
+			"kind": r.kind, "verbs": r.verbs, "shortNames": r.short, "categories": categories(r)})
+	}
+	switch group {
+	case "apps":
+		list = append(list,
+			object{"name": "deployments/scale", "singularName": "", "namespaced": true, "group": "autoscaling", "version": "v1",
+				"kind": "Scale", "verbs": []string{"get", "patch", "update"}},
+			object{"name": "deployments/status", "singularName": "", "namespaced": true, "kind": "Deployment", "verbs": []string{"get"}})
+	case "":
+		list = append(list, object{"name": "pods/log", "singularName": "", "namespaced": true, "kind": "Pod", "verbs": []string{"get"}})
+	case "shoal":
+		groupVersion = "shoal/v1"
+	}
+	writeJSON(w, http.StatusOK, object{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": groupVersion, "resources": list})
+}
+
+func categories(r *resource) []string {
+	if r == pods || r == deployments {
+		return []string{"all"}
+	}
+	return nil
+}
+
+// serveOpenAPI and serveOpenAPIGroup say just enough for kubectl to learn that faults and dry runs are
+// found here, so that it does not look for them itself.
+func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	paths := object{}
+	for _, path := range []string{"api/v1", "apis/apps/v1"} {
+		paths[path] = object{"serverRelativeURL": "/openapi/v3/" + path}
+	}
+	writeJSON(w, http.StatusOK, object{"paths": paths})
+}
+
+func (s *Server) serveOpenAPIGroup(w http.ResponseWriter, r *http.Request) {
+	group := map[string]string{"api/v1": "", "apis/apps/v1": "apps"}
+	name, ok := group[r.PathValue("path")]
+	if !ok {
+		writeError(w, notFound("no such group"))
+		return
+	}
+	paths := object{}
+	for _, res := range writables() {
+		if res.group != name {
+			continue
+		}
+		path := "/" + r.PathValue("path") + "/" + res.plural + "/{name}"
+		if res.namespaced {
+			path = "/" + r.PathValue("path") + "/namespaces/{namespace}/" + res.plural + "/{name}"
+		}
+		paths[path] = object{"patch": object{
+			"parameters":                      []any{object{"name": "dryRun", "in": "query"}, object{"name": "fieldValidation", "in": "query"}},
+			"responses":                       object{},
+			"x-kubernetes-action":             "patch",
+			"x-kubernetes-group-version-kind": object{"group": res.group, "version": "v1", "kind": res.kind},
+		}}
+	}
+	writeJSON(w, http.StatusOK, object{"openapi": "3.0.0", "info": object{"title": "Shoal", "version": s.info.Version}, "paths": paths})
+}
