@@ -244,16 +244,7 @@ func (f *Fake) List(context.Context) ([]runtime.Instance, error) {
 	if m.life != f {
 		return nil, &runtime.Error{Op: "list", Subject: "instances", Reason: runtime.Failed, Err: errDead}
 	}
-	var all []runtime.Instance
-	for _, id := range m.sorted() {
-		in := m.instances[id]
-		one := runtime.Instance{Spec: in.spec}
-		for _, c := range in.spec.Containers {
-			one.Containers = append(one.Containers, in.containers[c.Name].status)
-		}
-		all = append(all, one)
-	}
-	return all, nil
+	return m.list(), nil
 }
 
 // Exec implements runtime.Runtime. Without a Behaviour.Exec, every command succeeds and prints itself.

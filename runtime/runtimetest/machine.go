@@ -102,6 +102,26 @@ func (m *Machine) Open(exited func(runtime.Status)) *Fake {
 	return fake
 }
 
+// Instances is what is on the machine, whether or not a program lives.
+func (m *Machine) Instances() []runtime.Instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.list()
+}
+
+func (m *Machine) list() []runtime.Instance {
+	var all []runtime.Instance
+	for _, id := range m.sorted() {
+		in := m.instances[id]
+		one := runtime.Instance{Spec: in.spec}
+		for _, c := range in.spec.Containers {
+			one.Containers = append(one.Containers, in.containers[c.Name].status)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
 // Crash ends the program's life and leaves the containers as they are.
 func (m *Machine) Crash() {
 	m.mu.Lock()
