@@ -1,0 +1,348 @@
+package swim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/hashicorp/serf/serf"
+
+	"shoal/gossip"
+)
+
+// Config is what New needs.
+type Config struct {
+	Self      gossip.Self
+	Bind      netip.AddrPort // UDP and TCP; an unspecified address listens on all, port 0 takes a free one
+	Advertise netip.Addr     // where others reach this peer; zero: Bind's address, else that of Self.Stream
+	Key       []byte         // 16, 24 or 32 bytes shared by the cluster; empty: not encrypted
+	Profile   Profile
+	Network   Network      // nil: the machine's
+	Logger    *slog.Logger // nil: silent; serf's own words come at level debug
+}
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	_, err := encodeTags(c.Self)
+	if !c.advertise().IsValid() {
+		err = errors.Join(err, fmt.Errorf("gossip: %v does not say where others reach this peer, and no address to advertise is set", c.Bind))
+	}
+	if n := len(c.Key); n != 0 && n != 16 && n != 24 && n != 32 {
+		err = errors.Join(err, fmt.Errorf("gossip: the key has %d bytes instead of 16, 24 or 32", n))
+	}
+	return err
+}
+
+func (c Config) advertise() netip.Addr {
+	for _, addr := range []netip.Addr{c.Advertise, c.Bind.Addr(), c.Self.Stream.Addr()} {
+		if addr.IsValid() && !addr.IsUnspecified() {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// Cluster is a gossip.Cluster over serf.
+type Cluster struct {
+	serf    *serf.Serf
+	logger  *slog.Logger
+	changed func(gossip.Member)
+	news    *news
+	events  chan serf.Event
+	stopped chan struct{}
+	work    sync.WaitGroup // drain, report, spread
+	leaving sync.WaitGroup // a goodbye under way
+
+	mu     sync.Mutex
+	self   gossip.Self
+	closed bool
+	update chan gossip.Self // the newest description that is not spread yet
+}
+
+var _ gossip.Cluster = (*Cluster)(nil)
+
+// New starts to gossip. changed gets every change of every member, this one included, from one
+// goroutine; it may be slow. Where the address cannot be used the error is an *AddressError.
+func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Network == nil {
+		config.Network = machine{}
+	}
+	transport, err := newTransport(config.Network, config.Bind, config.advertise())
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{logger: config.Logger, changed: changed, news: newNews(), events: make(chan serf.Event, 64),
+		stopped: make(chan struct{}), self: config.Self, update: make(chan gossip.Self, 1)}
+	c.work.Add(2)
+	go c.drain()
+	go c.report()
+	if c.serf, err = serf.Create(c.serfConfig(config, transport)); err != nil {
+		close(c.stopped)
+		c.work.Wait()
+		return nil, errors.Join(fmt.Errorf("gossip: %w", err), transport.Shutdown())
+	}
+	c.work.Add(1)
+	go c.spread()
+	return c, nil
+}
+
+func (c *Cluster) serfConfig(config Config, transport memberlist.Transport) *serf.Config {
+	out := serf.DefaultConfig()
+	out.Init()
+	tuneSerf(config.Profile, out)
+	out.NodeName = string(config.Self.ID)
+	out.Tags, _ = encodeTags(config.Self) // validated
+	out.EventCh = c.events
+	out.LogOutput = nil
+	out.Logger = log.New(logWriter{config.Logger}, "", 0)
+	m := memberlist.DefaultLANConfig()
+	tune(config.Profile, m)
+	m.Transport = transport
+	m.SecretKey = config.Key
+	m.LogOutput, m.Logger = nil, out.Logger
+	out.MemberlistConfig = m
+	return out
+}
+
+// logWriter gives serf's log lines to slog. What matters of them reaches the peer as a change of a
+// member; the rest is for people who look for a fault.
+type logWriter struct{ logger *slog.Logger }
+
+func (w logWriter) Write(line []byte) (int, error) {
+	w.logger.Debug(strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// drain takes serf's events, which serf hands over under its lock, without ever waiting.
+func (c *Cluster) drain() {
+	defer c.work.Done()
+	for {
+		select {
+		case <-c.stopped:
+			return
+		case event := <-c.events:
+			c.note(event)
+		}
+	}
+}
+
+func (c *Cluster) note(event serf.Event) {
+	members, is := event.(serf.MemberEvent)
+	if !is || members.Type == serf.EventMemberReap {
+		return
+	}
+	for _, m := range members.Members {
+		member, err := toMember(m)
+		if err != nil {
+			c.logger.Warn("gossip: a member cannot be understood and is left out", "error", err, "address", net.JoinHostPort(m.Addr.String(), fmt.Sprint(m.Port)))
+			continue
+		}
+		member.State = eventState(members.Type)
+		c.news.put(member)
+	}
+}
+
+// eventState is the state that an event announces: serf hands over the member as it was a moment ago.
+func eventState(kind serf.EventType) gossip.State {
+	switch kind {
+	case serf.EventMemberFailed:
+		return gossip.Failed
+	case serf.EventMemberLeave:
+		return gossip.Left
+	}
+	return gossip.Alive
+}
+
+// report calls changed.
+func (c *Cluster) report() {
+	defer c.work.Done()
+	for {
+		select {
+		case <-c.stopped:
+			return
+		case <-c.news.wake:
+		}
+		for {
+			select {
+			case <-c.stopped:
+				return
+			default:
+			}
+			m, more := c.news.take()
+			if !more {
+				break
+			}
+			c.changed(m)
+		}
+	}
+}
+
+// joinsAtOnce bounds how many seeds are tried side by side.
+const joinsAtOnce = 8
+
+// Join tries all seeds, some at a time, so that a dead one does not hold up the others. Attempts that
+// are under way when ctx ends stop by themselves within seconds.
+func (c *Cluster) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
+	type answer struct {
+		seed netip.AddrPort
+		err  error
+	}
+	answers, turns := make(chan answer, len(seeds)), make(chan struct{}, joinsAtOnce)
+	for _, seed := range seeds {
+		go func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			if ctx.Err() != nil || c.isClosed() {
+				answers <- answer{seed, context.Cause(ctx)}
+				return
+			}
+			_, err := c.serf.Memberlist().Join([]string{seed.String()})
+			answers <- answer{seed, err}
+		}()
+	}
+	var answered []string
+	var failures []error
+	for range seeds {
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				answered = append(answered, a.seed.String())
+			} else {
+				failures = append(failures, fmt.Errorf("%v: %w", a.seed, a.err))
+			}
+		case <-ctx.Done():
+			failures = append(failures, ctx.Err())
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return c.joined(answered, failures)
+}
+
+// joined tells the others, through one seed, that this peer is meant to be here: serf's word
+// for it outlives an older goodbye of the same peer that still goes round.
+func (c *Cluster) joined(answered []string, failures []error) (int, error) {
+	if len(answered) == 0 {
+		if len(failures) == 0 {
+			return 0, errors.New("gossip: join: no seed was given")
+		}
+		return 0, fmt.Errorf("gossip: join: no seed answered: %w", errors.Join(failures...))
+	}
+	if _, err := c.serf.Join(answered[:1], false); err != nil {
+		c.logger.Debug("gossip: join was not announced", "error", err)
+	}
+	return len(answered), nil
+}
+
+// Members lists all known members; those that cannot be understood are left out.
+func (c *Cluster) Members() []gossip.Member {
+	members := c.serf.Members()
+	out := make([]gossip.Member, 0, len(members))
+	for _, m := range members {
+		if member, err := toMember(m); err == nil {
+			out = append(out, member)
+		}
+	}
+	slices.SortFunc(out, func(a, b gossip.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return out
+}
+
+// Update checks self and returns; it spreads in the background, and of several quick updates only the last may.
+func (c *Cluster) Update(self gossip.Self) error {
+	if _, err := encodeTags(self); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return fmt.Errorf("gossip: update: %w", net.ErrClosed)
+	case self.ID != c.self.ID:
+		return fmt.Errorf("gossip: update: the ID cannot change from %s to %s", c.self.ID, self.ID)
+	}
+	c.self = self
+	select {
+	case <-c.update: // overtaken
+	default:
+	}
+	c.update <- self
+	return nil
+}
+
+// spread gives descriptions to serf, which waits until each has been sent at least once.
+func (c *Cluster) spread() {
+	defer c.work.Done()
+	for {
+		select {
+		case <-c.stopped:
+			return
+		case self := <-c.update:
+			tags, _ := encodeTags(self) // checked by Update
+			if err := c.serf.SetTags(tags); err != nil {
+				c.logger.Debug("gossip: update is still on its way", "error", err)
+			}
+		}
+	}
+}
+
+// Leave says goodbye. It waits until the goodbye has been sent and had time to spread, at most some
+// seconds, or until ctx ends; then the goodbye goes on in the background until Close.
+func (c *Cluster) Leave(ctx context.Context) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return fmt.Errorf("gossip: leave: %w", net.ErrClosed)
+	}
+	c.leaving.Add(1)
+	c.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		defer c.leaving.Done()
+		done <- c.serf.Leave()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("gossip: leave: %w", ctx.Err())
+	}
+}
+
+func (c *Cluster) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// Close stops at once and without a word, save that it waits for a goodbye under way, and for the
+// function that changes are handed to. Probes under way end by themselves within some seconds (a test
+// in a bubble lets that time pass before it ends).
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if !first {
+		return nil
+	}
+	c.leaving.Wait() // memberlist panics when it is stopped in the middle of one
+	err := c.serf.Shutdown()
+	close(c.stopped)
+	c.work.Wait()
+	return err
+}

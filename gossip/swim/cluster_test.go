@@ -1,0 +1,370 @@
+package swim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/hashicorp/serf/serf"
+	"go.uber.org/goleak"
+
+	"shoal/gossip"
+	"shoal/gossip/gossiptest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world runs clusters over a network in memory, inside a bubble.
+type world struct {
+	network *gossiptest.Network
+	hosts   map[gossip.PeerID]netip.Addr
+	key     []byte
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{network: gossiptest.NewNetwork(seed), hosts: map[gossip.PeerID]netip.Addr{}, key: bytes.Repeat([]byte{7}, 32)}
+	t.Cleanup(w.Settle) // the bubble must not end before memberlist's last goroutine
+	w.network.Latency(200*time.Microsecond, 2*time.Millisecond)
+	return w
+}
+
+func (w *world) Start(self gossip.Self, changed func(gossip.Member)) (gossip.Cluster, error) {
+	addr := self.Stream.Addr()
+	w.hosts[self.ID] = addr
+	return New(Config{Self: self, Bind: netip.AddrPortFrom(addr, 7401), Key: w.key, Network: w.network.Host(addr)}, changed)
+}
+
+func (w *world) Addr(id gossip.PeerID) netip.AddrPort { return netip.AddrPortFrom(w.hosts[id], 7401) }
+func (w *world) Crash(id gossip.PeerID)               { w.network.Sleep(w.hosts[id]) }
+func (w *world) Heal()                                { w.network.Heal() }
+func (w *world) Settle()                              { time.Sleep(12 * time.Second) }
+
+func (w *world) Split(groups ...[]gossip.PeerID) {
+	var addrs [][]netip.Addr
+	for _, group := range groups {
+		var side []netip.Addr
+		for _, id := range group {
+			side = append(side, w.hosts[id])
+		}
+		addrs = append(addrs, side)
+	}
+	w.network.Split(addrs...)
+}
+
+func TestSwimConforms(t *testing.T) {
+	gossiptest.Conformance(t, func(t *testing.T, test func(t *testing.T, w gossiptest.World)) {
+		synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, 1)) })
+	})
+}
+
+func selfOf(i int) gossip.Self {
+	return gossip.Self{ID: gossip.PeerID(strings.Repeat(fmt.Sprintf("%02x", i+1), 32)), Name: fmt.Sprint("p", i+1),
+		Stream: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i%250 + 1)}), 7400), Room: gossip.Room{CPUMillis: 2000, MemoryBytes: 4 << 30}}
+}
+
+// start runs n joined clusters.
+func start(t *testing.T, w *world, n int) []gossip.Cluster {
+	t.Helper()
+	var out []gossip.Cluster
+	for i := range n {
+		c, err := w.Start(selfOf(i), func(gossip.Member) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		out = append(out, c)
+		if i > 0 {
+			if _, err := c.Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return out
+}
+
+// until waits for a condition in the bubble's time and says how long that took.
+func until(t *testing.T, what string, within time.Duration, holds func() bool) time.Duration {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return time.Since(start)
+		}
+		if time.Since(start) > within {
+			t.Fatalf("%s: not within %v", what, within)
+		}
+	}
+}
+
+// count says how many members a cluster holds in a state.
+func count(c gossip.Cluster, state gossip.State) int {
+	n := 0
+	for _, m := range c.Members() {
+		if m.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// all says whether each cluster holds n members in a state.
+func all(clusters []gossip.Cluster, state gossip.State, n int) func() bool {
+	return func() bool {
+		for _, c := range clusters {
+			if count(c, state) != n {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// TestTwentyPeersLiveThroughIt is a day in the life: join, crash, split, heal.
+func TestTwentyPeersLiveThroughIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		clusters := start(t, w, 20)
+		t.Log("all 20 know each other after", until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 20)))
+		w.Crash(selfOf(19).ID)
+		t.Log("a crash is known to all after", until(t, "crash", 8*time.Second, all(clusters[:19], gossip.Failed, 1)))
+		clusters[19].Close()
+		var left, right []gossip.PeerID
+		for i := range 19 {
+			if i < 8 {
+				left = append(left, selfOf(i).ID)
+			} else {
+				right = append(right, selfOf(i).ID)
+			}
+		}
+		w.Split(left, right)
+		until(t, "split, left", 30*time.Second, all(clusters[:8], gossip.Alive, 8))
+		until(t, "split, right", 30*time.Second, all(clusters[8:19], gossip.Alive, 11))
+		w.Heal()
+		if _, err := clusters[18].Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); err != nil {
+			t.Fatal(err)
+		}
+		t.Log("one cluster again after", until(t, "heal", 5*time.Second, all(clusters[:19], gossip.Alive, 19)))
+	})
+}
+
+// TestPowerLossIsKnownSoon measures detection among 5 peers over several runs.
+func TestPowerLossIsKnownSoon(t *testing.T) {
+	var worst, sum time.Duration
+	const runs = 12
+	for run := range runs {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, uint64(run))
+			clusters := start(t, w, 5)
+			until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 5))
+			time.Sleep(time.Duration(run) * 137 * time.Millisecond)
+			w.Crash(selfOf(2).ID)
+			rest := append(append([]gossip.Cluster(nil), clusters[:2]...), clusters[3:]...)
+			took := until(t, "crash", 5*time.Second, all(rest, gossip.Failed, 1))
+			worst, sum = max(worst, took), sum+took
+		})
+	}
+	t.Logf("power loss of 1 of 5 is known to all after %v on average, %v at worst", sum/runs, worst)
+}
+
+// TestNoFalseAlarm runs 10 peers for five minutes over a bad network.
+func TestNoFalseAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.network.Latency(time.Millisecond, 80*time.Millisecond)
+		w.network.Loss(0.05)
+		var failures atomic.Int32
+		for i := range 10 {
+			c, err := w.Start(selfOf(i), func(m gossip.Member) {
+				if m.State == gossip.Failed {
+					failures.Add(1)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			if _, err := c.Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if n := failures.Load(); n > 0 {
+			t.Errorf("%d false alarms in five minutes at 5 %% loss", n)
+		}
+	})
+}
+
+// TestNeighbourReturnsByItself: nobody calls Join after the heal.
+func TestNeighbourReturnsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4)
+		clusters := start(t, w, 4)
+		until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 4))
+		w.Split([]gossip.PeerID{selfOf(3).ID})
+		time.Sleep(30 * time.Minute)
+		if !all(clusters[:3], gossip.Failed, 1)() {
+			t.Fatal("a member that was away is forgotten")
+		}
+		w.Heal()
+		t.Log("after half an hour apart, one cluster again within", until(t, "heal", time.Minute, all(clusters, gossip.Alive, 4)))
+	})
+}
+
+func TestWrongKeyIsNotLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 5)
+		clusters := start(t, w, 2)
+		until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 2))
+		w.key = bytes.Repeat([]byte{8}, 32)
+		stranger, err := w.Start(selfOf(2), func(gossip.Member) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stranger.Close()
+		if n, err := stranger.Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); n != 0 || err == nil {
+			t.Errorf("a stranger's join answered %d, %v", n, err)
+		}
+		if !all(clusters, gossip.Alive, 2)() || count(stranger, gossip.Alive) != 1 {
+			t.Error("a stranger got in")
+		}
+	})
+}
+
+// TestDeadSeedHoldsNothingUp: one of the seeds has no power.
+func TestDeadSeedHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 6)
+		clusters := start(t, w, 2)
+		dead := netip.MustParseAddrPort("10.0.9.9:7401")
+		w.network.Sleep(dead.Addr())
+		begin := time.Now()
+		n, err := clusters[1].Join(t.Context(), []netip.AddrPort{dead, w.Addr(selfOf(0).ID)})
+		if n != 1 || err != nil || time.Since(begin) > 6*time.Second {
+			t.Errorf("join answered %d, %v after %v", n, err, time.Since(begin))
+		}
+	})
+}
+
+func TestSlowListenerHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 7)
+		clusters := start(t, w, 3)
+		var told []gossip.Member
+		slow, err := w.Start(selfOf(3), func(m gossip.Member) {
+			time.Sleep(time.Minute)
+			told = append(told, m)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := slow.Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); err != nil {
+			t.Fatal(err)
+		}
+		self := selfOf(1)
+		for i := range 100 {
+			self.Room.CPUMillis = int64(i)
+			clusters[1].Update(self)
+			time.Sleep(time.Second)
+		}
+		until(t, "members", time.Second, all(append(clusters, slow), gossip.Alive, 4))
+		time.Sleep(10 * time.Minute)
+		slow.Close()
+		if last := told[len(told)-1]; last.Self != self || len(told) > 8 {
+			t.Errorf("told %d times, at last %+v", len(told), last)
+		}
+	})
+}
+
+// TestFailedMembersAreKept: a test of a year would take a year's probes.
+func TestFailedMembersAreKept(t *testing.T) {
+	for _, profile := range []Profile{Near, Far} {
+		c := serf.DefaultConfig()
+		tuneSerf(profile, c)
+		if year := 365 * 24 * time.Hour; c.ReconnectTimeout < 10*year || c.TombstoneTimeout < 24*time.Hour {
+			t.Errorf("profile %d forgets failed members after %v, left ones after %v", profile, c.ReconnectTimeout, c.TombstoneTimeout)
+		}
+	}
+}
+
+func TestPortInUseIsNamed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	bind := netip.MustParseAddrPort(taken.Addr().String())
+	_, err = New(Config{Self: selfOf(0), Bind: bind}, func(gossip.Member) {})
+	var address *AddressError
+	if !errors.As(err, &address) || !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), bind.String()) {
+		t.Errorf("port in use: %v", err)
+	}
+}
+
+func TestConfigReportsAllFaults(t *testing.T) {
+	err := Config{Self: gossip.Self{ID: "aa"}, Bind: netip.MustParseAddrPort("0.0.0.0:7401"), Key: []byte("short")}.Validate()
+	for _, part := range []string{"name", "advertise", "5 bytes"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v: does not mention %q", err, part)
+		}
+	}
+}
+
+// TestRealSockets joins two peers over loopback.
+func TestRealSockets(t *testing.T) {
+	met := make(chan gossip.Member, 16)
+	var clusters []*Cluster
+	for i := range 2 {
+		c, err := New(Config{Self: selfOf(i), Bind: netip.MustParseAddrPort("127.0.0.1:0"), Key: make([]byte, 16)}, func(m gossip.Member) { met <- m })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		clusters = append(clusters, c)
+	}
+	if _, err := clusters[1].Join(t.Context(), []netip.AddrPort{clusters[0].Members()[0].Addr}); err != nil {
+		t.Fatal(err)
+	}
+	for seen := map[gossip.PeerID]int{}; seen[selfOf(0).ID] < 2 || seen[selfOf(1).ID] < 2; {
+		select {
+		case m := <-met:
+			seen[m.ID]++
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+	}
+}
+
+func TestTags(t *testing.T) {
+	largest := gossip.Self{ID: gossip.PeerID(strings.Repeat("f", 64)), Name: strings.Repeat("n", 63), Health: gossip.Poor,
+		Stream: netip.MustParseAddrPort("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535"), Room: gossip.Room{CPUMillis: 1 << 62, MemoryBytes: 1 << 62}}
+	for _, self := range []gossip.Self{selfOf(3), largest, {ID: "a", Name: "b"}} {
+		tags, err := encodeTags(self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes := 0
+		for k, v := range tags {
+			bytes += 4 + len(k) + len(v)
+		}
+		if bytes > memberlist.MetaMaxSize/2 {
+			t.Errorf("%+v takes %d bytes", self, bytes)
+		}
+		tags["zz"] = "a tag of the future"
+		if got, err := decodeTags(string(self.ID), tags); err != nil || got != self {
+			t.Errorf("%+v came back as %+v, %v", self, got, err)
+		}
+	}
+	for _, tags := range []map[string]string{{}, {nameTag: "x", streamTag: "?"}, {nameTag: "x", roomTag: "\xff"}, {nameTag: strings.Repeat("x", 64)}} {
+		if got, err := decodeTags("aa", tags); err == nil {
+			t.Errorf("%v was read as %+v", tags, got)
+		}
+	}
+}
