@@ -9,13 +9,22 @@ import (
 	"shoal/peer/control"
 	"shoal/peer/replication"
 	"shoal/peer/trust"
+	"shoal/peer/wire"
 )
 
 // handler is what the streams adapter calls.
 type handler struct{ *Peer }
 
-// Known lets in whoever holds a certificate of this cluster.
-func (h handler) Known(id trust.PeerID) bool { return h.trust.may(id, "") }
+// Proof is this peer's own chain of certificates.
+func (h handler) Proof() []byte { return wire.EncodeEnvelope(wire.Envelope{Certificates: h.trust.chain(h.id)}) }
+
+// Known lets in whoever holds a certificate of this cluster, which may have been made where this peer did not hear of it.
+func (h handler) Known(id trust.PeerID, proof []byte) bool {
+	if _, err := h.trust.open(proof); err != nil {
+		return false
+	}
+	return h.trust.may(id, "")
+}
 
 // Receive checks a message and queues it; while the queue is full the sender waits.
 func (h handler) Receive(from trust.PeerID, data []byte) {

@@ -49,8 +49,10 @@ type Streams interface {
 
 // StreamHandler is what a Streams adapter calls. Calls may be concurrent.
 type StreamHandler interface {
-	// Known says whether a peer may open streams other than to join.
-	Known(id trust.PeerID) bool
+	// Proof is what this peer shows when it opens a stream other than to join: at most 64 KiB.
+	Proof() []byte
+	// Known says whether the peer of that key, which showed that proof, may open streams other than to join.
+	Known(id trust.PeerID, proof []byte) bool
 	// Receive takes one message; blocking here pushes back on that sender alone.
 	Receive(from trust.PeerID, message []byte)
 	// Admit answers a request to join from the holder of id's key.

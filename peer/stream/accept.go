@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -15,9 +16,12 @@ import (
 
 const (
 	maxJoin     = 64 << 10
+	maxProof    = 64 << 10
 	joinTimeout = 10 * time.Second
 	joinsAtOnce = 4 // a request beyond these is refused, and may be tried again
 )
+
+var errStranger = errors.New("stream: the other end could not show that it belongs to this cluster")
 
 // accept serves one stream that another peer opened; the swarm calls it on a goroutine of its own.
 func (s *Streams) accept(stream network.Stream) {
@@ -26,17 +30,11 @@ func (s *Streams) accept(stream network.Stream) {
 		_ = stream.Reset()
 		return
 	}
-	protocols := []protocol.ID{protocolJoin}
-	if s.handler.Known(from) {
-		protocols = append(protocols, protocolMessage, protocolAPI)
-	}
-	_ = stream.SetDeadline(time.Now().Add(negotiateTimeout))
-	chosen, err := answer(stream, protocols)
+	chosen, err := s.agree(from, stream)
 	if err != nil {
 		_ = stream.Reset()
 		return
 	}
-	_ = stream.SetDeadline(time.Time{})
 	switch chosen {
 	case protocolJoin:
 		s.serveJoin(from, stream)
@@ -45,6 +43,23 @@ func (s *Streams) accept(stream network.Stream) {
 	case protocolAPI:
 		s.handler.ServeAPI(from, conn{stream})
 	}
+}
+
+// agree finds out what a stream is for. One other than to join begins with the opener's proof.
+func (s *Streams) agree(from trust.PeerID, stream network.Stream) (protocol.ID, error) {
+	_ = stream.SetDeadline(time.Now().Add(negotiateTimeout))
+	chosen, err := answer(stream, []protocol.ID{protocolMessage, protocolAPI, protocolJoin})
+	if err != nil || chosen == protocolJoin {
+		return chosen, err
+	}
+	proof, err := readFrame(stream, maxProof)
+	if err != nil {
+		return "", err
+	}
+	if !s.handler.Known(from, proof) {
+		return "", errStranger
+	}
+	return chosen, stream.SetDeadline(time.Time{})
 }
 
 func answer(stream network.Stream, protocols []protocol.ID) (protocol.ID, error) {

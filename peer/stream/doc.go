@@ -15,5 +15,6 @@
 // delays nobody. A connection on which nothing is acknowledged for a few seconds is closed, so that after a cut the
 // next message does not wait for TCP's long timers. Connections idle for two minutes are closed.
 //
-// Strangers, for whom the handler's Known says no, get nothing but join, at most a few at once, each with a deadline.
+// Streams other than to join begin with a frame in which the opener proves that it belongs to the cluster. Strangers, for
+// whom the handler's Known says no, get nothing but join, at most a few at once, each with a deadline.
 package stream

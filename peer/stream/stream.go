@@ -151,18 +151,21 @@ func (s *Streams) open(ctx context.Context, to libpeer.ID, at netip.AddrPort, sp
 	if err != nil {
 		return nil, err
 	}
-	if err := negotiate(stream, speak); err != nil {
+	if err := negotiate(stream, speak, s.handler.Proof()); err != nil {
 		_ = stream.Reset()
 		return nil, err
 	}
 	return stream, nil
 }
 
-func negotiate(stream network.Stream, speak protocol.ID) error {
+func negotiate(stream network.Stream, speak protocol.ID, proof []byte) error {
 	if err := stream.SetDeadline(time.Now().Add(negotiateTimeout)); err != nil {
 		return err
 	}
 	if err := multistream.SelectProtoOrFail(speak, stream); err != nil {
+		return err
+	}
+	if err := writeFrame(stream, proof); err != nil {
 		return err
 	}
 	return stream.SetDeadline(time.Time{})

@@ -26,17 +26,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // desk is a handler that remembers what arrived.
 type desk struct {
-	known func(trust.PeerID) bool
+	known func(trust.PeerID, string) bool
 	mu    sync.Mutex
 	got   []string
 	news  chan struct{}
 }
 
 func newDesk() *desk {
-	return &desk{known: func(trust.PeerID) bool { return true }, news: make(chan struct{}, 4096)}
+	return &desk{known: func(_ trust.PeerID, proof string) bool { return proof == "member" }, news: make(chan struct{}, 4096)}
 }
 
-func (d *desk) Known(id trust.PeerID) bool { return d.known(id) }
+func (d *desk) Proof() []byte                            { return []byte("member") }
+func (d *desk) Known(id trust.PeerID, proof []byte) bool { return d.known(id, string(proof)) }
 
 func (d *desk) Receive(_ trust.PeerID, message []byte) {
 	d.mu.Lock()
@@ -153,11 +154,15 @@ func TestApiStreamsCarryBytesBothWays(t *testing.T) {
 
 func TestStrangersGetJoinAlone(t *testing.T) {
 	a, b := loopback(t), loopback(t)
-	b.desk.known = func(trust.PeerID) bool { return false }
+	b.desk.known = func(trust.PeerID, string) bool { return false }
 	if conn, err := a.Dial(t.Context(), b.id, b.at); err == nil {
+		_, _ = conn.Write([]byte("echo"))
+		if n, _ := conn.Read(make([]byte, 4)); n > 0 {
+			t.Fatal("a stranger reached the API")
+		}
 		_ = conn.Close()
-		t.Fatal("a stranger reached the API")
 	}
+	a.Send(b.id, b.at, []byte("psst"))
 	var seen trust.PeerID
 	remote, reply, err := Join(t.Context(), JoinConfig{PrivateKey: a.key, Addr: b.at.String()}, func(id trust.PeerID) []byte {
 		seen = id
@@ -171,6 +176,9 @@ func TestStrangersGetJoinAlone(t *testing.T) {
 	}
 	if want := string(a.id) + " asked let me in"; string(reply) != want {
 		t.Fatalf("got %q, want %q", reply, want)
+	}
+	if got := b.desk.wait(t, 0); len(got) != 0 {
+		t.Fatalf("a stranger's message got in: %q", got)
 	}
 }
 
