@@ -99,6 +99,10 @@ func (l links) ensurePair(p pair) (outer, inner netlink.Link, err error) {
 		outer = nil
 	}
 	if outer == nil {
+		// An inner end alone belongs to a pair whose other end is in a namespace that the peer has left.
+		if err := p.inner.remove(inside); err != nil {
+			return nil, nil, err
+		}
 		if outer, inner, err = l.makePair(p); err != nil {
 			return nil, nil, err
 		}

@@ -233,6 +233,26 @@ func TestCleanupRemovesAll(t *testing.T) {
 	}
 }
 
+// A peer whose machine got a new network, while its directory and its instances' namespaces are as before.
+func TestOpenInAnotherNamespace(t *testing.T) {
+	n, _, _ := newPeer(t, "10.77.3.0/24")
+	first := attach(t, n, "a")
+	home := newSpace(t)
+	var next *Network
+	if err := InNamespace(home, func() (err error) { next, err = Open(n.config); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	second := attach(t, next, "a")
+	if first != second {
+		t.Errorf("got %v, want %v", second, first)
+	}
+	serve(t, second.Namespace, ":80")
+	if err := ask(home, second.Address.String()+":80", soon); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTwoPeersInOneNamespace(t *testing.T) {
 	home := newSpace(t)
 	var peers []*Network

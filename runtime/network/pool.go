@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"shoal/runtime"
 )
@@ -113,11 +112,10 @@ func (p *pool) change(make func()) error {
 	if err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(p.file), ".addresses-")
+	temporary, err := os.Create(p.file + ".new") // what a crash left there is written over
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(data)
 	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err
