@@ -41,8 +41,8 @@ type board struct {
 
 func newBoard(v View) *board {
 	b := &board{
-		peers:      sorted(v.Peers, func(x, y Peer) int { return cmp.Compare(x.ID, y.ID) }),
-		wanted:     sorted(v.Wanted, func(x, y Wanted) int { return cmp.Compare(x.Replica, y.Replica) }),
+		peers:      sorted(v.Peers, func(p *Peer) string { return string(p.ID) }),
+		wanted:     sorted(v.Wanted, func(w *Wanted) string { return string(w.Replica) }),
 		incumbents: v.Incumbents,
 		fields:     map[string]*field{},
 	}
@@ -53,12 +53,27 @@ func newBoard(v View) *board {
 	return b
 }
 
-// sorted leaves its argument as it is, and copies it only when it has to.
-func sorted[T any](items []T, compare func(x, y T) int) []T {
-	if slices.IsSortedFunc(items, compare) {
+// sorted leaves its argument as it is, and copies it only when it has to. The items are large: it sorts their
+// places and moves each item once.
+func sorted[T any](items []T, id func(*T) string) []T {
+	type place struct {
+		id string
+		at int32
+	}
+	places, inOrder := make([]place, len(items)), true
+	for i := range items {
+		places[i] = place{id(&items[i]), int32(i)}
+		inOrder = inOrder && (i == 0 || places[i-1].id <= places[i].id)
+	}
+	if inOrder {
 		return items
 	}
-	return slices.SortedFunc(slices.Values(items), compare)
+	slices.SortFunc(places, func(x, y place) int { return cmp.Compare(x.id, y.id) })
+	moved := make([]T, len(items))
+	for i, p := range places {
+		moved[i] = items[p.at]
+	}
+	return moved
 }
 
 func (b *board) indexPeers() {
