@@ -24,7 +24,7 @@
 // period if that is shorter, each wait a quarter longer than the one before until it is the period: a container that starts
 // fast is ready fast. After that, and for liveness always, it is asked every period. Liveness is first asked after
 // InitialDelay, or after one period where there is none. How long the container had run when it was handed to
-// Watch counts towards InitialDelay.
+// Resume counts towards InitialDelay.
 //
 // # Bounds
 //

@@ -17,7 +17,6 @@ type Target struct {
 	Address    netip.Addr
 	Readiness  *runtime.Probe
 	Liveness   *runtime.Probe
-	Age        time.Duration // how long it has been running already; counts towards InitialDelay
 }
 
 // Result is a change in what a probe says; the first result of each generation is a change.
@@ -62,7 +61,11 @@ func New(exec Exec, changed func(Result)) *Prober {
 
 // Watch probes a container of one generation until Forget or Close. A further Watch of the same container replaces
 // the one before. It does not block, and the probes given must not be changed any more. After Close it does nothing.
-func (p *Prober) Watch(target Target) {
+func (p *Prober) Watch(target Target) { p.Resume(target, 0) }
+
+// Resume is Watch for a container that has been running for a while, as after a restart of this program: age counts
+// towards InitialDelay.
+func (p *Prober) Resume(target Target, age time.Duration) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.forget(subject{target.Instance, target.Container})
@@ -72,10 +75,10 @@ func (p *Prober) Watch(target Target) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.watched[subject{target.Instance, target.Container}] = cancel
 	if target.Readiness != nil {
-		p.start(ctx, target, *target.Readiness, false)
+		p.start(ctx, &watch{target: target, probe: *target.Readiness, age: age})
 	}
 	if target.Liveness != nil {
-		p.start(ctx, target, *target.Liveness, true)
+		p.start(ctx, &watch{target: target, probe: *target.Liveness, age: age, liveness: true})
 	}
 }
 
@@ -105,8 +108,8 @@ func (p *Prober) Close() {
 	p.running.Wait()
 }
 
-func (p *Prober) start(ctx context.Context, target Target, probe runtime.Probe, liveness bool) {
-	w := &watch{prober: p, target: target, probe: withDefaults(probe), liveness: liveness}
+func (p *Prober) start(ctx context.Context, w *watch) {
+	w.prober, w.probe = p, withDefaults(w.probe)
 	p.running.Go(func() { w.run(ctx) })
 }
 

@@ -143,14 +143,14 @@ func TestInitialDelayAndAge(t *testing.T) {
 		} {
 			w, p := newWorld(good)
 			probe := runtime.Probe{Exec: []string{"ask"}, InitialDelay: step.delay}
-			p.Watch(Target{Instance: "r", Readiness: &probe, Age: step.age})
+			p.Resume(Target{Instance: "r", Readiness: &probe}, step.age)
 			time.Sleep(30 * time.Second)
 			p.Close()
 			if w.asked[0] != step.ready {
 				t.Errorf("%+v: first asked for readiness at %s", step, w.asked[0])
 			}
 			w, p = newWorld(good)
-			p.Watch(Target{Instance: "l", Liveness: &probe, Age: step.age})
+			p.Resume(Target{Instance: "l", Liveness: &probe}, step.age)
 			time.Sleep(30 * time.Second)
 			p.Close()
 			if w.asked[0] != step.live {

@@ -22,6 +22,7 @@ type watch struct {
 	target   Target
 	probe    runtime.Probe // with defaults
 	liveness bool
+	age      time.Duration // how long the container had run when it was handed over
 }
 
 func (w *watch) run(ctx context.Context) {
@@ -61,7 +62,7 @@ func (w *watch) delay() time.Duration {
 	if w.liveness && delay <= 0 {
 		delay = w.probe.Period
 	}
-	return max(0, delay-w.target.Age)
+	return max(0, delay-w.age)
 }
 
 func (w *watch) firstWait() time.Duration {
