@@ -1,0 +1,219 @@
+package bubble
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"shoal/gossip"
+	"shoal/gossip/gossiptest"
+	"shoal/gossip/swim"
+	"shoal/peer"
+	"shoal/peer/control"
+	"shoal/peer/stream"
+	"shoal/peer/trust"
+	"shoal/runtime"
+	"shoal/runtime/runtimetest"
+)
+
+// World is a cluster in a bubble. Its peers are named p1, p2, … and start as members of one cluster.
+type World struct {
+	t       *testing.T
+	network *gossiptest.Network
+	root    ed25519.PrivateKey
+	peers   []*Peer
+	sides   map[string]int
+}
+
+// Peer is one machine of a World: what survives its program, and the program while it runs.
+type Peer struct {
+	Name    string
+	ID      trust.PeerID
+	world   *World
+	key     ed25519.PrivateKey
+	addr    netip.Addr
+	disk    *disk
+	machine *runtimetest.Machine
+	program *peer.Peer
+	stop    context.CancelFunc
+	done    chan error
+}
+
+const (
+	streamPort = 7400
+	gossipPort = 7401
+	webImage   = "shoal.example/web:1"
+)
+
+// NewWorld starts n peers and waits until all are members of each other.
+func NewWorld(t *testing.T, n int) *World {
+	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}}
+	w.network.Latency(time.Millisecond, 5*time.Millisecond)
+	for i := range n {
+		w.peers = append(w.peers, w.newPeer(i+1))
+	}
+	for _, p := range w.peers {
+		p.Start()
+	}
+	w.Await(time.Minute, "all are members of each other", func() bool {
+		for _, p := range w.peers {
+			if p.alive() != n {
+				return false
+			}
+		}
+		return true
+	})
+	return w
+}
+
+func keyOf(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte(name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func (w *World) newPeer(number int) *Peer {
+	p := &Peer{
+		Name: fmt.Sprintf("p%d", number), world: w, disk: newDisk(),
+		addr:    netip.AddrFrom4([4]byte{192, 0, 2, byte(number)}),
+		machine: runtimetest.NewMachine(netip.AddrFrom4([4]byte{10, 200, byte(number), 2})),
+	}
+	p.machine.Images(webImage)
+	p.machine.Delay(runtimetest.Start, 30*time.Millisecond)
+	p.key = keyOf(p.Name)
+	p.ID = peer.ID(p.key)
+	return p
+}
+
+// Peer finds a peer by name.
+func (w *World) Peer(name string) *Peer {
+	for _, p := range w.peers {
+		if p.Name == name {
+			return p
+		}
+	}
+	w.t.Fatalf("no peer %s", name)
+	return nil
+}
+
+// Close ends all programs.
+func (w *World) Close() {
+	for _, p := range w.peers {
+		p.Crash()
+	}
+}
+
+// Await lets time pass until what is waited for has come, and returns how long that took.
+func (w *World) Await(most time.Duration, what string, come func() bool) time.Duration {
+	w.t.Helper()
+	started := time.Now()
+	for !come() {
+		if time.Since(started) > most {
+			w.t.Fatalf("after %v still not: %s\n%s", most, what, w.describe())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return time.Since(started)
+}
+
+// Split cuts the network between groups of peers.
+func (w *World) Split(groups ...[]string) {
+	var addrs [][]netip.Addr
+	for side, group := range groups {
+		var list []netip.Addr
+		for _, name := range group {
+			list = append(list, w.Peer(name).addr)
+			w.sides[name] = side
+		}
+		addrs = append(addrs, list)
+	}
+	w.network.Split(addrs...)
+}
+
+// Heal joins the network again.
+func (w *World) Heal() {
+	clear(w.sides)
+	w.network.Heal()
+}
+
+// Start runs the peer's program, on what an earlier life left.
+func (p *Peer) Start() {
+	p.world.t.Helper()
+	program, err := peer.New(p.config(), p.ports())
+	if err != nil {
+		p.world.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.program, p.stop, p.done = program, cancel, make(chan error, 1)
+	go func() { p.done <- program.Run(ctx) }()
+	<-program.Started()
+}
+
+// Crash ends the program without a goodbye. Its containers go on running.
+func (p *Peer) Crash() {
+	if p.program == nil {
+		return
+	}
+	p.machine.Crash()
+	p.stop()
+	if err := <-p.done; err != nil {
+		p.world.t.Errorf("%s: %v", p.Name, err)
+	}
+	p.program = nil
+}
+
+// PowerOff ends the program and every container.
+func (p *Peer) PowerOff() {
+	p.machine.PowerOff()
+	p.Crash()
+}
+
+func (p *Peer) config() peer.Config {
+	certificate := trust.NewCertificate(p.ID, p.Name, []trust.Capability{trust.MayWrite, trust.MayAdmit},
+		peer.ID(p.world.root), time.Now(), func(m []byte) []byte { return ed25519.Sign(p.world.root, m) })
+	config := peer.Config{
+		Key: p.key, Cluster: peer.ID(p.world.root), GossipKey: make([]byte, 32), Name: p.Name,
+		Certificates: [][]byte{trust.EncodeCertificate(certificate)},
+		Stream:       netip.AddrPortFrom(p.addr, streamPort), Gossip: netip.AddrPortFrom(p.addr, gossipPort),
+		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30},
+		Random: func(n int) int { return rand.IntN(n) },
+	}
+	if first := p.world.peers[0]; first != p {
+		config.Seeds = []netip.AddrPort{netip.AddrPortFrom(first.addr, gossipPort)}
+	}
+	return config
+}
+
+func (p *Peer) ports() peer.Ports {
+	started := time.Now()
+	host := p.world.network.Host(p.addr)
+	return peer.Ports{
+		Store: p.disk, Images: imagined{},
+		Now: func() control.Clock { return control.Clock{Elapsed: time.Since(started), Wall: time.Now()} },
+		Streams: func(handler peer.StreamHandler) (peer.Streams, error) {
+			return stream.New(stream.Config{PrivateKey: p.key, Bind: netip.AddrPortFrom(p.addr, streamPort), Network: host}, handler)
+		},
+		Gossip: func(changed func(gossip.Member)) (gossip.Cluster, error) {
+			config := p.config()
+			return swim.New(swim.Config{
+				Self:    gossip.Self{ID: gossip.PeerID(p.ID), Name: p.Name, Stream: config.Stream, Room: config.Room},
+				Bind:    config.Gossip,
+				Key:     config.GossipKey,
+				Network: host,
+			}, changed)
+		},
+		Runtime: func(exited func(runtime.Status)) (runtime.Runtime, error) { return p.machine.Open(exited), nil },
+		Prober:  func(peer.ExecFunc, func(control.Probed)) peer.Prober { return unprobed{} },
+	}
+}
+
+// unprobed probes nothing: the manifests of this world have no probes.
+type unprobed struct{}
+
+func (unprobed) Watch(peer.ProbeTarget)            {}
+func (unprobed) Forget(runtime.InstanceID, string) {}
+func (unprobed) Close()                            {}
