@@ -8,7 +8,6 @@ import (
 
 	"shoal/crdt"
 	"shoal/peer/control"
-	"shoal/placement"
 	"shoal/runtime"
 )
 
@@ -33,7 +32,7 @@ type Verdict struct {
 }
 
 func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.look(r.Context(), needs{replicas: true, notes: true})
+	v, err := s.look(r.Context(), needs{replicas: true, notes: true, why: r.PathValue("namespace") + "/" + r.PathValue("replica")})
 	if err != nil {
 		return err
 	}
@@ -41,17 +40,12 @@ func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return notFound(fmt.Sprintf("there is no replica %s in namespace %s", r.PathValue("replica"), r.PathValue("namespace")))
 	}
-	var verdicts []placement.Verdict
-	err = s.backend.Read(r.Context(), func(m *control.Machine) { verdicts, _ = m.Why(replica.ID) })
-	if err != nil {
-		return unavailable(err)
-	}
 	why := Why{Replica: string(replica.ID), Wanted: replica.Wanted, Peer: v.name(crdt.PeerID(replica.Assignment.Peer)), Rule: string(replica.Assignment.Rule),
 		Revision: string(replica.Assignment.Revision), Pending: replica.Pending, Instances: []Instance{}, Verdicts: []Verdict{}, Events: []Event{}}
 	for _, i := range replica.Instances {
 		why.Instances = append(why.Instances, v.instance(i))
 	}
-	for _, verdict := range verdicts {
+	for _, verdict := range v.verdicts {
 		why.Verdicts = append(why.Verdicts, Verdict{Peer: v.name(crdt.PeerID(verdict.Peer)), Rule: string(verdict.Rule), Detail: verdict.Detail})
 	}
 	for _, n := range v.notes {
@@ -158,7 +152,7 @@ type Replica struct {
 	Workload  string     `json:"workload"`
 	Ordinal   int        `json:"ordinal"`
 	Wanted    bool       `json:"wanted"`
-	Assigned  string     `json:"assigned,omitempty"` // a peer's name
+	Peer      string     `json:"peer,omitempty"` // assigned: a peer's name; empty while pending
 	Rule      string     `json:"rule,omitempty"`
 	Revision  string     `json:"revision,omitempty"` // the one wanted
 	Pending   string     `json:"pending,omitempty"`
@@ -211,15 +205,19 @@ func (s *Server) serveReplicas(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var list []Replica
+	return answer(w, v, v.allReplicas())
+}
+
+func (v *view) allReplicas() []Replica {
+	list := []Replica{}
 	for _, replica := range v.replicas {
 		item := Replica{ID: string(replica.ID), Workload: replica.Workload.String(), Ordinal: replica.Ordinal, Wanted: replica.Wanted,
-			Assigned: v.name(crdt.PeerID(replica.Assignment.Peer)), Rule: string(replica.Assignment.Rule),
+			Peer: v.name(crdt.PeerID(replica.Assignment.Peer)), Rule: string(replica.Assignment.Rule),
 			Revision: string(replica.Assignment.Revision), Pending: replica.Pending, Instances: []Instance{}}
 		for _, i := range replica.Instances {
 			item.Instances = append(item.Instances, v.instance(i))
 		}
 		list = append(list, item)
 	}
-	return answer(w, v, list)
+	return list
 }

@@ -3,25 +3,24 @@ package api
 import (
 	"bytes"
 	"encoding/hex"
-	"io"
+	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"shoal/crdt"
 	"shoal/gossip"
-	"shoal/peer/control"
 	"shoal/placement"
 )
 
 const ownPath = "/apis/shoal/v1/"
 
-// maxWait bounds what a caller may ask a ticket or a leaving peer to wait.
-const maxWait = 24 * time.Hour * 365
-
-func jsonReader(text []byte) io.Reader { return bytes.NewReader(text) }
+// What a caller may ask for at most.
+const (
+	maxWait = 24 * time.Hour * 365 // of a ticket or a leaving peer
+	maxUses = 10_000               // of a ticket
+)
 
 // own registers the group that is not Kubernetes'.
 func (s *Server) own(routes *http.ServeMux) {
@@ -132,43 +131,38 @@ func healthName(h gossip.Health) string {
 	return "poor"
 }
 
-// View is what a peer knows, in short; the promise checkers compare it between peers.
+// View is what a peer knows, at one moment; the promise checkers compare it between peers.
 type View struct {
-	Peer         string   `json:"peer"`
-	ID           string   `json:"id"`
-	Version      uint64   `json:"version"`
-	IntentDigest string   `json:"intentDigest"`
-	PlanDigest   string   `json:"planDigest"`
-	Admitted     Amounts  `json:"admitted"`
-	Room         Amounts  `json:"room"`
-	Alive        []string `json:"alive"` // names of the peers that answer
-	Heard        []string `json:"heard"` // names of those of them of which a row has arrived
+	Peer         string    `json:"peer"`
+	ID           string    `json:"id"`
+	Version      uint64    `json:"version"`
+	IntentDigest string    `json:"intentDigest"`
+	PlanDigest   string    `json:"planDigest"`
+	Draining     bool      `json:"draining"`
+	Admitted     Amounts   `json:"admitted"`
+	Room         Amounts   `json:"room"`
+	Alive        []string  `json:"alive"` // names of the peers that answer
+	Heard        []string  `json:"heard"` // names of those of them of which a row has arrived
+	Replicas     []Replica `json:"replicas"`
 }
 
 func (s *Server) serveView(w http.ResponseWriter, r *http.Request) error {
-	var intent, plan [32]byte
-	var admitted, room placement.Resources
-	v, err := s.look(r.Context(), needs{})
+	v, err := s.look(r.Context(), needs{replicas: true, summary: true})
 	if err != nil {
 		return err
 	}
-	err = s.backend.Read(r.Context(), func(m *control.Machine) {
-		v.version = m.Version()
-		intent, plan = m.Digests()
-		admitted, room = m.Admitted()
-	})
-	if err != nil {
-		return unavailable(err)
-	}
-	out := View{Peer: v.name(v.self), ID: string(v.self), Version: v.version, IntentDigest: hex.EncodeToString(intent[:]),
-		PlanDigest: hex.EncodeToString(plan[:]), Admitted: amounts(admitted), Room: amounts(room), Alive: []string{}, Heard: []string{}}
+	out := View{Peer: v.name(v.self), ID: string(v.self), Version: v.version, IntentDigest: hex.EncodeToString(v.intent[:]),
+		PlanDigest: hex.EncodeToString(v.plan[:]), Admitted: amounts(v.admitted), Room: amounts(v.room), Alive: []string{}, Heard: []string{},
+		Replicas: v.allReplicas()}
 	for _, m := range v.members {
+		id := crdt.PeerID(m.ID)
+		out.Draining = out.Draining || id == v.self && m.Draining
 		if m.State != gossip.Alive {
 			continue
 		}
-		out.Alive = append(out.Alive, v.name(crdt.PeerID(m.ID)))
+		out.Alive = append(out.Alive, v.name(id))
 		if m.Boot != 0 {
-			out.Heard = append(out.Heard, v.name(crdt.PeerID(m.ID)))
+			out.Heard = append(out.Heard, v.name(id))
 		}
 	}
 	slices.Sort(out.Alive)
@@ -222,9 +216,34 @@ type Ticket struct {
 	Expires time.Time `json:"expires"`
 }
 
-// query reads a span from the query, like "10m"; faulty and unbounded ones are refused.
-func span(r *http.Request, name string, fallback time.Duration) (time.Duration, error) {
-	text := r.URL.Query().Get(name)
+// TicketRequest asks for a ticket.
+type TicketRequest struct {
+	Uses    int    `json:"uses"`    // 1 when zero
+	Expires string `json:"expires"` // "1h" when empty
+}
+
+// LeaveRequest asks a peer to hand its work over and stop.
+type LeaveRequest struct {
+	Within string `json:"within"` // "5m" when empty
+}
+
+// decodeBody reads a small JSON body; an empty one is the zero request.
+func decodeBody(r *http.Request, into any) error {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
+	body, err := readBody(r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return badRequest("the body is not understood: %v", err)
+	}
+	return nil
+}
+
+// span reads a time like "10m".
+func span(name, text string, fallback time.Duration) (time.Duration, error) {
 	if text == "" {
 		return fallback, nil
 	}
@@ -236,15 +255,14 @@ func span(r *http.Request, name string, fallback time.Duration) (time.Duration, 
 }
 
 func (s *Server) serveTicket(w http.ResponseWriter, r *http.Request) error {
-	uses := 1
-	if text := r.URL.Query().Get("uses"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 10_000 {
-			return badRequest("uses %q is not a number from 1 to 10000", text)
-		}
-		uses = n
+	asked := TicketRequest{Uses: 1}
+	if err := decodeBody(r, &asked); err != nil {
+		return err
 	}
-	expires, err := span(r, "expires", time.Hour)
+	if asked.Uses < 1 || asked.Uses > maxUses {
+		return badRequest("uses must be from 1 to %d, not %d", maxUses, asked.Uses)
+	}
+	expires, err := span("expires", asked.Expires, time.Hour)
 	if err != nil {
 		return err
 	}
@@ -252,17 +270,21 @@ func (s *Server) serveTicket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ticket, err := s.backend.CreateTicket(r.Context(), uses, expires)
+	ticket, err := s.backend.CreateTicket(r.Context(), asked.Uses, expires)
 	if err != nil {
 		return unavailable(err)
 	}
 	v.sign(w)
-	writeJSON(w, http.StatusCreated, Ticket{Ticket: ticket.String(), Uses: uses, Expires: ticket.Expires})
+	writeJSON(w, http.StatusCreated, Ticket{Ticket: ticket.String(), Uses: asked.Uses, Expires: ticket.Expires})
 	return nil
 }
 
 func (s *Server) serveLeave(w http.ResponseWriter, r *http.Request) error {
-	within, err := span(r, "within", 5*time.Minute)
+	var asked LeaveRequest
+	if err := decodeBody(r, &asked); err != nil {
+		return err
+	}
+	within, err := span("within", asked.Within, 5*time.Minute)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -238,5 +239,5 @@ func remoteRequest(ctx context.Context, path string, body any) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
-	return http.NewRequestWithContext(ctx, http.MethodPost, path, jsonReader(text))
+	return http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(text))
 }

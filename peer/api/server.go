@@ -14,6 +14,7 @@ import (
 	"shoal/gossip"
 	"shoal/peer"
 	"shoal/peer/control"
+	"shoal/placement"
 )
 
 // Limits of the server.
@@ -72,8 +73,9 @@ func New(backend peer.Backend, info Info) *Server {
 // ServeHTTP serves callers on this machine.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
 
-// Remote is the part of the API that other peers may use, for their users.
-func (s *Server) Remote() http.Handler {
+// Remote serves the part of the API that other peers may use, for their users.
+func Remote(backend peer.Backend, info Info) http.Handler {
+	s := &Server{backend: backend, info: info}
 	routes := http.NewServeMux()
 	s.instances(routes)
 	return routes
@@ -92,7 +94,9 @@ type needs struct {
 	objects  bool
 	replicas bool
 	notes    bool
-	key      *crdt.Key // also this object, live or not
+	summary  bool      // digests and sums
+	key      *crdt.Key // this object, live or not
+	why      string    // the verdicts on this replica
 }
 
 // view is one reading of the peer's state.
@@ -105,7 +109,12 @@ type view struct {
 	invalid  map[crdt.Key][]string
 	replicas []control.ReplicaView
 	notes    []control.Note
+
+	intent, plan   [32]byte
+	admitted, room placement.Resources
+
 	current  crdt.Object // of needs.key
+	verdicts []placement.Verdict
 }
 
 // look reads the peer's state once.
@@ -129,8 +138,15 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		if n.notes {
 			v.notes = m.Notes()
 		}
+		if n.summary {
+			v.intent, v.plan = m.Digests()
+			v.admitted, v.room = m.Admitted()
+		}
 		if n.key != nil {
 			v.current, _ = m.Object(*n.key)
+		}
+		if n.why != "" {
+			v.verdicts, _ = m.Why(placement.ReplicaID(n.why))
 		}
 	})
 	if err != nil {
