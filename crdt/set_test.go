@@ -273,3 +273,25 @@ func BenchmarkFill(b *testing.B) {
 		s.Digest()
 	}
 }
+
+func TestWhatCameAndWentIsInNoDelta(t *testing.T) {
+	op := func(at Time, writer PeerID, seen Seen, paths ...Path) Op {
+		op := Op{Key: web, Stamp: Stamp{at, writer}, Seen: seen}
+		for _, p := range paths {
+			op.Changes = append(op.Changes, set(p, "1"))
+		}
+		return hashed(op)
+	}
+	both := op(1, "a", nil, "x", "y")
+	overX := op(2, "b", Seen{"a": 1}, "x")
+	overY := op(3, "c", Seen{"a": 1}, "y")
+	s := NewSet()
+	s.AddObject(web, []Op{overX})
+	delta := s.AddObject(web, []Op{overY, both})
+	if len(delta.Added) != 1 || delta.Added[0].Stamp != overY.Stamp || delta.Dropped != nil {
+		t.Errorf("the delta is %+v", delta)
+	}
+	if result, _ := s.Add(both); result != Obsolete || len(s.Ops(web)) != 2 {
+		t.Errorf("an operation overwritten by two others is %v", result)
+	}
+}

@@ -199,3 +199,34 @@ func TestLonelyPeerSaysNothing(t *testing.T) {
 		t.Error("a peer without others sends messages")
 	}
 }
+
+func TestOneRoundBringsRowsBothWays(t *testing.T) {
+	for _, opener := range []int{0, 1} {
+		a, b := newMachine("a", "b"), newMachine("b", "a")
+		machines := []*Machine{a, b}
+		a.Observe(sealedRowOf("a", 1, 1))
+		b.Observe(sealedRowOf("b", 1, 1))
+		a.Receive("c", Message{Push: &Push{Rows: []Row{sealedRowOf("c", 1, 2), sealedRowOf("d", 1, 1)}}})
+		b.Receive("c", Message{Push: &Push{Rows: []Row{sealedRowOf("c", 1, 1), sealedRowOf("d", 2, 1)}}})
+		talk(machines[opener], machines[1-opener], machines[opener].Reconcile)
+		if a.rows.digest() != b.rows.digest() || len(a.rows.held) != 4 {
+			t.Errorf("opened by %s: %v and %v", machines[opener].self, a.rows.versions(), b.rows.versions())
+		}
+	}
+}
+
+// A peer whose disk was set back may find newer rows of itself with others; they are not its own word.
+func TestOwnRowIsNeitherTakenNorAskedFor(t *testing.T) {
+	a, b := newMachine("a", "b"), newMachine("b", "a")
+	a.Observe(sealedRowOf("a", 1, 1))
+	b.Receive("a", Message{Push: &Push{Rows: []Row{sealedRowOf("a", 5, 1)}}})
+	for _, o := range a.Receive("b", Message{Digest: &Digest{AllRows: true, Rows: b.rows.versions()}}).Send {
+		if o.Message.Want != nil {
+			t.Errorf("asks for %v", o.Message.Want.Rows)
+		}
+	}
+	talk(a, b, a.Reconcile)
+	if row, _ := a.Row("a"); row.Version != (Version{1, 1}) {
+		t.Errorf("holds %v of itself", row.Version)
+	}
+}
