@@ -111,42 +111,42 @@ func programImage(program Program, layer v1.Layer) (v1.Image, error) {
 	return mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: built}, CreatedBy: "shoal"}})
 }
 
-// writeLayout writes an OCI image layout: oci-layout, index.json and the blobs.
-func writeLayout(to io.Writer, reference string, image v1.Image) error {
-	manifest, err := image.RawManifest()
-	if err != nil {
-		return err
-	}
-	config, err := image.RawConfigFile()
-	if err != nil {
-		return err
-	}
+// layoutFile is a file of an OCI image layout.
+type layoutFile struct {
+	name string
+	data []byte
+}
+
+func layoutFiles(reference string, image v1.Image) ([]layoutFile, error) {
 	index, err := indexOf(reference, image)
 	if err != nil {
+		return nil, err
+	}
+	files := []layoutFile{{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)}, {"index.json", index}}
+	add := func(data []byte, err error) error {
+		files = append(files, layoutFile{blobName(digestOf(data)), data})
 		return err
 	}
-	files := []struct {
-		name string
-		data []byte
-	}{
-		{"oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)},
-		{"index.json", index},
-		{blobName(digestOf(config)), config},
-		{blobName(digestOf(manifest)), manifest},
+	if err := errors.Join(add(image.RawConfigFile()), add(image.RawManifest())); err != nil {
+		return nil, err
 	}
 	layers, err := image.Layers()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, layer := range layers {
-		data, err := compressed(layer)
-		if err != nil {
-			return err
+		if err := add(compressed(layer)); err != nil {
+			return nil, err
 		}
-		files = append(files, struct {
-			name string
-			data []byte
-		}{blobName(digestOf(data)), data})
+	}
+	return files, nil
+}
+
+// writeLayout writes an OCI image layout: oci-layout, index.json and the blobs.
+func writeLayout(to io.Writer, reference string, image v1.Image) error {
+	files, err := layoutFiles(reference, image)
+	if err != nil {
+		return err
 	}
 	entries := tar.NewWriter(to)
 	for _, file := range files {

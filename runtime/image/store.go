@@ -15,7 +15,7 @@ import (
 )
 
 // Store keeps images below one directory, which one program at a time may use. Safe for concurrent use;
-// imports wait for each other.
+// imports unpack one after the other.
 type Store struct {
 	dir       string
 	limits    limits
@@ -148,8 +148,6 @@ func (s *Store) importArchive(ctx context.Context, archive io.Reader, name strin
 		}
 		name = normal
 	}
-	s.importing.Lock()
-	defer s.importing.Unlock()
 	work, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "import-")
 	if err != nil {
 		return runtime.Image{}, err
@@ -159,6 +157,8 @@ func (s *Store) importArchive(ctx context.Context, archive io.Reader, name strin
 	if err != nil {
 		return runtime.Image{}, err
 	}
+	s.importing.Lock() // not before: a stream that stalls holds up nobody else
+	defer s.importing.Unlock()
 	source, err := spool.choose(name)
 	if err != nil {
 		return runtime.Image{}, err

@@ -258,6 +258,26 @@ func TestImportsAtOnce(t *testing.T) {
 	}
 }
 
+// A stream that stalls holds up no other import.
+func TestAStalledStreamHoldsUpNobody(t *testing.T) {
+	store := open(t, t.TempDir())
+	stalled, writer := io.Pipe()
+	ended := make(chan error)
+	go func() {
+		_, err := store.Import(context.Background(), stalled, "stalled")
+		ended <- err
+	}()
+	archive := simple(t, tarOf(t, one))
+	if _, err := writer.Write(archive[:700]); err != nil { // returns once the import has read it
+		t.Fatal(err)
+	}
+	importInto(t, store, archive, "")
+	writer.CloseWithError(errors.New("connection lost"))
+	if err := <-ended; reasonOf(t, err) != runtime.ImageCorrupt {
+		t.Error(err)
+	}
+}
+
 func TestDirectoriesLetPassButNotList(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "images")
 	image := importInto(t, open(t, dir), simple(t, tarOf(t, one)), "")
