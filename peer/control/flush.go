@@ -139,20 +139,17 @@ func (m *Machine) jittered(each time.Duration) time.Duration {
 }
 
 func (m *Machine) receive(e Received) {
-	var got struct {
-		ok bool
-	}
 	defer func() {
-		if r := recover(); r != nil && !got.ok {
+		if r := recover(); r != nil {
 			m.note(Note{Warning: true, Reason: "Invalid", Peer: e.From, Text: "a message was set aside: " + panicText(r)})
 		}
 	}()
 	received := m.spread.Receive(e.From, e.Message)
-	got.ok = true
 	m.merged(received.Delta)
 	for _, r := range received.Rows {
 		m.takeRow(r)
 	}
+	m.spokeUp(e.From)
 	m.confirmFrom(e.From, e.Message)
 	m.out.Send = append(m.out.Send, sends(received.Send)...)
 }
@@ -162,6 +159,7 @@ func (m *Machine) merged(delta crdt.Delta) {
 	m.out.Persist.Put = append(m.out.Persist.Put, delta.Added...)
 	m.out.Persist.Drop = append(m.out.Persist.Drop, delta.Dropped...)
 	for _, op := range delta.Added {
+		m.spokeUp(op.Stamp.Writer)
 		m.objectsDirty[op.Key] = true
 	}
 	for _, op := range delta.Dropped {

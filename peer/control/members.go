@@ -19,6 +19,7 @@ type member struct {
 	// wait is until when its row is waited for before anything new is started; 0 when it is not.
 	wait   time.Duration
 	gaveUp bool // a wait ended without a row: it is not waited for again until one comes
+	spoke  bool // was heard of, although the membership layer says that it failed
 
 	// fresh says that the row held was said after the peer last came: only then is it proof that
 	// something runs there. confirm is when that is taken for granted; 0 when fresh or away.
@@ -77,7 +78,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	case n.live() && !wasLive:
 		m.came(id, n, was.State == gossip.Failed && known)
 	case !n.live() && (wasLive || !known):
-		n.wait, n.fresh, n.confirm = 0, false, 0
+		n.wait, n.fresh, n.confirm, n.spoke = 0, false, 0, false
 		m.liveDirty = true
 		if r := m.rows[id]; r != nil {
 			r.news = false
@@ -115,6 +116,7 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	}
 	reason, text := "PeerJoined", " joined"
 	if returned {
+		m.healing()
 		reason, text = "PeerReturned", " answers again"
 	}
 	m.note(Note{Reason: reason, Peer: id, Text: m.peerName(id) + text})
@@ -142,6 +144,39 @@ func (m *Machine) rowCame(id crdt.PeerID) {
 	}
 	if n.live() {
 		m.confirmed(n)
+	}
+	m.spokeUp(id)
+}
+
+// How long others that failed are waited for when one returns, and how often at most.
+const (
+	healHold = 2 * time.Second
+	healEach = 10 * time.Second
+)
+
+// spokeUp takes a row, a message or a write of a failed peer as a sign that it is back before the
+// membership layer says so. What it runs counts only then; until then nothing new is started for it.
+func (m *Machine) spokeUp(id crdt.PeerID) {
+	n := m.members[id]
+	if n == nil || !n.heard || n.State != gossip.Failed || n.spoke {
+		return
+	}
+	n.spoke = true
+	n.wait = m.now.Elapsed + m.config.Tuning.Settle
+	m.healing()
+}
+
+// healing holds new starts for a moment when the first failed peer is back: where a cut has
+// healed, the membership layer names those behind it one by one.
+func (m *Machine) healing() {
+	if m.now.Elapsed < m.healDue {
+		return
+	}
+	m.healDue = m.now.Elapsed + healEach
+	for _, n := range m.members {
+		if n.heard && n.State == gossip.Failed {
+			n.wait = max(n.wait, m.now.Elapsed+min(healHold, m.config.Tuning.Settle))
+		}
 	}
 }
 
@@ -174,7 +209,8 @@ func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 func (m *Machine) passTime() {
 	for _, n := range m.members {
 		if n.wait != 0 && n.wait <= m.now.Elapsed {
-			n.wait, n.gaveUp, m.planner.stale = 0, true, true
+			n.wait, n.gaveUp = 0, n.gaveUp || n.live()
+			m.planner.stale = m.planner.stale || !n.heard
 		}
 		if n.confirm != 0 && n.confirm <= m.now.Elapsed {
 			m.confirmed(n)

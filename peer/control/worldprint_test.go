@@ -26,8 +26,8 @@ func (w *world) flush() {
 	for _, m := range out.Persist.Book {
 		w.book[m.ID] = m
 	}
+	w.nameRevisions()
 	for _, n := range out.Notes {
-		w.nameRevisions()
 		if !w.quiet {
 			w.print("  %s", noteText(n))
 		}
