@@ -1,6 +1,9 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+)
 
 // object is one Kubernetes object, as JSON has it.
 type object = map[string]any
@@ -46,6 +49,39 @@ func (r *resource) qualified() string {
 // all returns every resource. A function, because the resources' own functions lead back here.
 func all() []*resource {
 	return []*resource{deployments, pods, nodes, namespaces, events}
+}
+
+// Resource is what a client needs to know of a resource to ask for it.
+type Resource struct {
+	Group, Kind, Plural, Singular string
+	Short                         []string
+	Namespaced, Writable          bool
+}
+
+// Path is the resource's path at the API: of all objects when both arguments are empty, of those of
+// one namespace, or of one object.
+func (r Resource) Path(namespace, name string) string {
+	path := "/api/v1"
+	if r.Group != "" {
+		path = "/apis/" + r.Group + "/v1"
+	}
+	if r.Namespaced && namespace != "" {
+		path += "/namespaces/" + url.PathEscape(namespace)
+	}
+	path += "/" + r.Plural
+	if name != "" {
+		path += "/" + url.PathEscape(name)
+	}
+	return path
+}
+
+// Resources lists what can be read or written, in the order in which people look for it.
+func Resources() []Resource {
+	var list []Resource
+	for _, r := range all() {
+		list = append(list, Resource{r.group, r.kind, r.plural, r.singular, r.short, r.namespaced, r.writable})
+	}
+	return list
 }
 
 func writables() []*resource { return []*resource{deployments, namespaces} }

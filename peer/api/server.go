@@ -32,6 +32,9 @@ const (
 	HeaderViewAge = "X-Shoal-View-Age" // milliseconds: how old the oldest row of a living peer is
 )
 
+// HeaderResult says what a write did: "created", "configured" or "unchanged".
+const HeaderResult = "X-Shoal-Result"
+
 // Info is what the server says of itself.
 type Info struct {
 	Version string // of the program

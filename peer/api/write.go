@@ -90,10 +90,14 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text))
 	}
 	v.sign(w)
-	code := http.StatusOK
-	if done.created {
-		code = http.StatusCreated
+	code, result := http.StatusOK, "unchanged"
+	if done.changed {
+		result = "configured"
 	}
+	if done.created {
+		code, result = http.StatusCreated, "created"
+	}
+	w.Header().Set(HeaderResult, result)
 	writeJSON(w, code, done.object)
 	return nil
 }
