@@ -51,7 +51,7 @@ type Verb uint8
 
 const (
 	Update Verb = iota // changes fields of an object that exists
-	Create             // makes the object exist, and sets fields
+	Create             // makes the object exist anew: ends every field that its writer had seen, and sets fields
 	Delete             // ends the object and every field that its writer had seen
 )
 
