@@ -66,10 +66,7 @@ func superviseAgent(config agentConfig) error {
 	if err := os.MkdirAll(exits, 0o700); err != nil {
 		return fail(exitFailed, "data directory: %w: choose another with --data", err)
 	}
-	if err := os.Setenv(mainProcess, "1"); err != nil {
-		return err
-	}
-	code, err := supervise.Run(supervise.Config{Args: os.Args, ExitsDir: exits})
+	code, err := supervise.Run(supervise.Config{Args: os.Args, Env: []string{mainProcess + "=1"}, ExitsDir: exits})
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"shoal/runtime/oci"
 )
 
 func main() {
+	oci.Init() // never returns in a process that is to become a container
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 }
 
@@ -30,6 +33,9 @@ type app struct {
 // A new command is added here.
 var commands = []func(*app) *cobra.Command{
 	newVersion,
+	newAgent,
+	newConfig,
+	newTestnet,
 }
 
 // run is shoal: it runs one command line and returns the exit code.
