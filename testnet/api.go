@@ -3,8 +3,12 @@ package testnet
 import (
 	"context"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"time"
+
+	"shoal/peer/api"
 )
 
 // Pod is what the testnet reads of a Pod.
@@ -141,80 +145,51 @@ func (c *Client) DeleteDeployment(ctx context.Context, name string) error {
 	return c.Do(ctx, http.MethodDelete, deploymentPath(name), nil, nil)
 }
 
-// Member is one entry of /apis/shoal/v1/members.
-type Member struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	State string `json:"state"`
-}
-
-// Alive says whether the peer asked held the member for alive.
-func (m Member) Alive() bool { return m.State == "alive" }
-
 // Members lists the peers that this one knows, itself included.
-func (c *Client) Members(ctx context.Context) ([]Member, error) {
-	var answer struct {
-		Items []Member `json:"items"`
-	}
+func (c *Client) Members(ctx context.Context) ([]api.Member, error) {
+	var answer api.List[api.Member]
 	err := c.Get(ctx, "/apis/shoal/v1/members", &answer)
 	return answer.Items, err
 }
 
+// Alive counts those of the named peers that the asked one holds for alive.
+func (c *Client) Alive(ctx context.Context, names []string) (count int, err error) {
+	members, err := c.Members(ctx)
+	for _, m := range members {
+		if m.State == "alive" && slices.Contains(names, m.Name) {
+			count++
+		}
+	}
+	return count, err
+}
+
 // CreateTicket makes a ticket and returns its text form.
 func (c *Client) CreateTicket(ctx context.Context, uses int, valid time.Duration) (string, error) {
-	var answer struct {
-		Ticket string `json:"ticket"`
-	}
-	err := c.Do(ctx, http.MethodPost, "/apis/shoal/v1/tickets", map[string]any{"uses": uses, "expires": valid.String()}, &answer)
+	var answer api.Ticket
+	err := c.Do(ctx, http.MethodPost, "/apis/shoal/v1/tickets", api.TicketRequest{Uses: uses, Expires: valid.String()}, &answer)
 	return answer.Ticket, err
 }
 
-// Room is an amount of room.
-type Room struct {
-	CPUMillis   int64 `json:"cpuMillis"`
-	MemoryBytes int64 `json:"memoryBytes"`
-}
-
-// View is what a peer says of itself and of all replicas, at one moment.
-type View struct {
-	Peer         string    `json:"peer"`
-	Draining     bool      `json:"draining"`
-	IntentDigest string    `json:"intentDigest"`
-	PlanDigest   string    `json:"planDigest"`
-	Admitted     Room      `json:"admitted"`
-	Room         Room      `json:"room"`
-	Replicas     []Replica `json:"replicas"`
-}
-
-// Replica is one replica as a peer sees it.
-type Replica struct {
-	ID        string     `json:"id"`
-	Wanted    bool       `json:"wanted"`
-	Revision  string     `json:"revision"` // the one wanted
-	Peer      string     `json:"peer"`     // where it should run; empty while pending
-	Pending   string     `json:"pending"`
-	Instances []Instance `json:"instances"`
-}
-
-// Instance is one instance of a replica as its holder observed it.
-type Instance struct {
-	ID         string      `json:"id"`
-	Peer       string      `json:"peer"`
-	Revision   string      `json:"revision"`
-	Ready      bool        `json:"ready"`
-	Containers []Container `json:"containers"`
-}
-
-// Container is one container of an Instance.
-type Container struct {
-	Name       string    `json:"name"`
-	Running    bool      `json:"running"`
-	Generation uint64    `json:"generation"`
-	StartedAt  time.Time `json:"startedAt"`
-}
-
 // View reads what a peer says of itself and of all replicas.
-func (c *Client) View(ctx context.Context) (View, error) {
-	var v View
-	return v, c.Get(ctx, "/apis/shoal/v1/view", &v)
+func (c *Client) View(ctx context.Context) (api.View, error) {
+	var view api.View
+	return view, c.Get(ctx, "/apis/shoal/v1/view", &view)
+}
+
+// Replicas lists the replicas of a Deployment of namespace default, wanted or still held.
+func (c *Client) Replicas(ctx context.Context, workload string) ([]api.Replica, error) {
+	var answer api.List[api.Replica]
+	err := c.Get(ctx, "/apis/shoal/v1/replicas", &answer)
+	other := func(r api.Replica) bool { return r.Workload != "Deployment/default/"+workload }
+	return slices.DeleteFunc(answer.Items, other), err
+}
+
+// ImportImage brings the image in an archive to this peer.
+func (c *Client) ImportImage(ctx context.Context, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return c.DoAs(ctx, http.MethodPost, "/apis/shoal/v1/images", "application/x-tar", file, nil)
 }

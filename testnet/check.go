@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"shoal/peer/api"
 	"shoal/testnet/machine"
 	"shoal/testnet/promise"
 )
@@ -157,8 +158,8 @@ func (n *Net) lookAt(ctx context.Context, name string, keeper machine.Reply) (pe
 }
 
 // take fills in what a peer says of itself.
-func (l *peerLook) take(view View) error {
-	l.peer.ID = view.Peer
+func (l *peerLook) take(view api.View) error {
+	l.peer.ID = view.ID
 	l.peer.Leaving = view.Draining
 	l.peer.Admitted, l.peer.Room = promise.Resources(view.Admitted), promise.Resources(view.Room)
 	err := errors.Join(digest(&l.peer.IntentDigest, view.IntentDigest), digest(&l.peer.PlanDigest, view.PlanDigest))
@@ -177,7 +178,7 @@ func (l *peerLook) take(view View) error {
 }
 
 // hold notes an instance that the peer says is on it.
-func (l *peerLook) hold(r Replica, i Instance) {
+func (l *peerLook) hold(r api.Replica, i api.Instance) {
 	instance := promise.Instance{ID: i.ID, Replica: r.ID, Revision: i.Revision, Ready: i.Ready}
 	for _, c := range i.Containers {
 		if !c.Running {

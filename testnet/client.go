@@ -43,7 +43,8 @@ func (c *Client) Get(ctx context.Context, path string, answer any) error {
 	return c.Do(ctx, http.MethodGet, path, nil, answer)
 }
 
-// Do makes one request. body is sent as it is where it is a []byte, else as JSON; nil sends none. answer may be nil.
+// Do makes one request. body is sent as it is where it is a []byte or an io.Reader, else as JSON; nil sends none. answer may
+// be nil.
 func (c *Client) Do(ctx context.Context, method, path string, body, answer any) error {
 	kind := "application/json"
 	if method == http.MethodPatch {
@@ -54,14 +55,11 @@ func (c *Client) Do(ctx context.Context, method, path string, body, answer any) 
 
 // DoAs is Do with a content type of the caller's choice.
 func (c *Client) DoAs(ctx context.Context, method, path, kind string, body, answer any) error {
-	content, ok := body.([]byte)
-	if !ok && body != nil {
-		var err error
-		if content, err = json.Marshal(body); err != nil {
-			return err
-		}
+	content, err := content(body)
+	if err != nil {
+		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.peer+path, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.peer+path, content)
 	if err != nil {
 		return err
 	}
@@ -86,6 +84,19 @@ func (c *Client) DoAs(ctx context.Context, method, path, kind string, body, answ
 		return fmt.Errorf("%s: %s %s: %w", c.peer, method, path, err)
 	}
 	return nil
+}
+
+func content(body any) (io.Reader, error) {
+	switch body := body.(type) {
+	case nil:
+		return http.NoBody, nil
+	case io.Reader:
+		return body, nil
+	case []byte:
+		return bytes.NewReader(body), nil
+	}
+	text, err := json.Marshal(body)
+	return bytes.NewReader(text), err
 }
 
 func apiError(status int, data []byte) error {

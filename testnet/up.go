@@ -169,27 +169,14 @@ func (n *Net) awaitAPI(ctx context.Context, peer string) error {
 func (n *Net) awaitMembers(ctx context.Context, peer string, names []string) error {
 	client := n.Client(peer)
 	defer client.Close()
-	for {
-		members, err := client.Members(ctx)
-		if err == nil && aliveAmong(members, names) == len(names) {
-			return nil
+	_, err := Await(ctx, func() error {
+		alive, err := client.Alive(ctx, names)
+		if err == nil && alive < len(names) {
+			err = fmt.Errorf("%s sees %d of %d peers alive: %s", peer, alive, len(names), n.logEnd(peer))
 		}
-		if !pause(ctx, pollEach) {
-			return fmt.Errorf("%s sees %d of %d peers alive: %w: %s", peer, aliveAmong(members, names), len(names), errors.Join(err, ctx.Err()), n.logEnd(peer))
-		}
-	}
-}
-
-func aliveAmong(members []Member, names []string) (count int) {
-	for _, name := range names {
-		for _, m := range members {
-			if m.Name == name && m.Alive() {
-				count++
-				break
-			}
-		}
-	}
-	return count
+		return err
+	})
+	return err
 }
 
 // logEnd is the last line that a peer's agent wrote.

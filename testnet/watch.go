@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"shoal/peer/api"
 	"shoal/testnet/machine"
 )
 
@@ -26,20 +27,26 @@ func Await(ctx context.Context, look func() error) (time.Duration, error) {
 	}
 }
 
-// AllReady is nil when exactly the first count ordinals of a workload are Pods, all ready.
+// AllReady is nil when exactly count replicas of a workload are wanted, each has a ready instance of the wanted revision, and
+// nothing is held that is not wanted.
 func (c *Client) AllReady(ctx context.Context, workload string, count int) error {
-	pods, err := c.Pods(ctx, workload)
+	replicas, err := c.Replicas(ctx, workload)
 	if err != nil {
 		return err
 	}
-	ready := 0
-	for _, pod := range pods {
-		if pod.Ready() {
+	current := func(i api.Instance) bool { return i.Ready && i.Current }
+	wanted, ready := 0, 0
+	for _, r := range replicas {
+		if !r.Wanted {
+			return fmt.Errorf("%s sees %s, which is no longer wanted", c.peer, r.ID)
+		}
+		wanted++
+		if slices.ContainsFunc(r.Instances, current) {
 			ready++
 		}
 	}
-	if ready != count || len(pods) != count {
-		return fmt.Errorf("%s sees %d Pods of %s, %d of them ready; %d are wanted", c.peer, len(pods), workload, ready, count)
+	if wanted != count || ready != count {
+		return fmt.Errorf("%s sees %d replicas of %s wanted and %d of them ready; it should be %d", c.peer, wanted, workload, ready, count)
 	}
 	return nil
 }

@@ -133,8 +133,12 @@ func (t *testnetCommands) ps() *cobra.Command {
 			table := tabwriter.NewWriter(t.stdout, 0, 8, 3, ' ', 0)
 			fmt.Fprintln(table, "PEER\tMACHINE\tAGENT\tPID\tADDRESS\tSIDE\tCONTAINERS\tRSS")
 			for _, p := range peers {
+				side := "-"
+				if p.Side != 0 {
+					side = fmt.Sprint(p.Side)
+				}
 				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%.1fMi\n", p.Name, p.Machine, p.Agent, p.PID, p.Address,
-					p.Side, p.Containers, float64(p.RSSBytes)/(1<<20))
+					side, p.Containers, float64(p.RSSBytes)/(1<<20))
 			}
 			return table.Flush()
 		}),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -63,17 +62,7 @@ func (l *lab) with(ctx context.Context, peers int, measure func(context.Context,
 }
 
 func (l *lab) importImage(ctx context.Context, c *cluster) error {
-	out, err := os.CreateTemp(l.dir, "import-")
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	code, err := c.Run(ctx, c.Peers(), []string{"shoal", "image", "import", l.kit.Archive}, testnet.Stdio{Out: out, Err: out})
-	if err == nil && code != 0 {
-		text, _ := os.ReadFile(out.Name())
-		err = fmt.Errorf("import of the image: exit code %d: %s", code, strings.TrimSpace(string(text)))
-	}
-	return err
+	return c.all(func(peer string) error { return c.clients[peer].ImportImage(ctx, l.kit.Archive) })
 }
 
 // await looks until look returns nil, for at most stepMost.
@@ -126,15 +115,9 @@ func (c *cluster) rest(ctx context.Context) error {
 
 // sees is nil when a peer holds exactly the named peers for alive.
 func (c *cluster) sees(ctx context.Context, peer string, alive int) error {
-	members, err := c.clients[peer].Members(ctx)
+	count, err := c.clients[peer].Alive(ctx, c.Peers())
 	if err != nil {
 		return err
-	}
-	count := 0
-	for _, m := range members {
-		if m.Alive() {
-			count++
-		}
 	}
 	if count != alive {
 		return fmt.Errorf("%s sees %d peers alive, should see %d", peer, count, alive)

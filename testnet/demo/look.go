@@ -140,15 +140,9 @@ func (s *story) readyOn(ctx context.Context, side []string, want int, color stri
 // membersAll is nil when each peer holds all for alive.
 func (s *story) membersAll(ctx context.Context) error {
 	for peer, client := range s.clients {
-		members, err := client.Members(ctx)
+		alive, err := client.Alive(ctx, s.net.Peers())
 		if err != nil {
 			return err
-		}
-		alive := 0
-		for _, m := range members {
-			if m.Alive() {
-				alive++
-			}
 		}
 		if alive != len(s.clients) {
 			return fmt.Errorf("%s sees %d of %d alive", peer, alive, len(s.clients))
