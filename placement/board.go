@@ -26,6 +26,7 @@ type field struct {
 type board struct {
 	peers    []Peer // by ID
 	sites    []site // of peers
+	sown     bool   // the sites have their seeds
 	peerAt   map[PeerID]int32
 	wanted   []Wanted // by Replica
 	wantedAt map[ReplicaID]int32
@@ -80,8 +81,19 @@ func (b *board) indexPeers() {
 	b.sites = make([]site, len(b.peers))
 	b.peerAt = make(map[PeerID]int32, len(b.peers))
 	for i, p := range b.peers {
-		b.sites[i] = site{seed: seedOf(string(p.ID)), weight: weightOf(p), left: p.Room}
+		b.sites[i] = site{weight: weightOf(p), left: p.Room}
 		b.peerAt[p.ID] = int32(i)
+	}
+}
+
+// sow works out the seeds of the peers, which a plan without a choice to make does not need.
+func (b *board) sow() {
+	if b.sown {
+		return
+	}
+	b.sown = true
+	for i := range b.sites {
+		b.sites[i].seed = seedOf(string(b.peers[i].ID))
 	}
 }
 

@@ -37,6 +37,7 @@ func (b *board) placeRest() {
 	if len(order) == 0 {
 		return
 	}
+	b.sow()
 	members := b.members(order)
 	sites := slices.Clone(b.sites)
 	pending := b.run(order, &round{board: b, members: members})

@@ -56,6 +56,7 @@ func (b *board) adopt(plan Plan) {
 
 // orderFor returns all peers in the hash order of the replica with this seed.
 func (b *board) orderFor(seed uint64) []int32 {
+	b.sow()
 	order := make([]int32, len(b.peers))
 	for i := range order {
 		order[i] = int32(i)

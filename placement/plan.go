@@ -63,6 +63,7 @@ func (b *board) staysBefore(w *Wanted, x, y int32) bool {
 	if b.incumbents[x].Ready != b.incumbents[y].Ready {
 		return b.incumbents[x].Ready
 	}
+	b.sow()
 	return b.before(seedOf(string(w.Replica)), b.peerAt[b.incumbents[x].Peer], b.peerAt[b.incumbents[y].Peer])
 }
 
@@ -79,9 +80,14 @@ func (b *board) before(seed uint64, x, y int32) bool {
 // digest is over where everything should run. Rules are left out: a replica that has arrived
 // where it was sent does not change the plan.
 func digest(assignments []Assignment) [32]byte {
-	text := []byte("shoal plan 1\n")
+	const head = "shoal plan 1\n"
+	size := len(head)
 	for _, a := range assignments {
-		for _, part := range []string{string(a.Replica), string(a.Workload), string(a.Revision), string(a.Peer)} {
+		size += 16 + len(a.Replica) + len(a.Workload) + len(a.Revision) + len(a.Peer)
+	}
+	text := append(make([]byte, 0, size), head...)
+	for _, a := range assignments {
+		for _, part := range [...]string{string(a.Replica), string(a.Workload), string(a.Revision), string(a.Peer)} {
 			text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
 			text = append(text, part...)
 		}
