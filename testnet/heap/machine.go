@@ -44,6 +44,11 @@ type simInstance struct {
 	containers []*simContainer
 }
 
+// ready says whether every container serves.
+func (i *simInstance) ready() bool {
+	return !slices.ContainsFunc(i.containers, func(c *simContainer) bool { return !c.ready })
+}
+
 type simContainer struct {
 	spec   runtime.Container
 	status runtime.Status
@@ -115,6 +120,10 @@ func (m *machine) abort() {
 	for _, id := range slices.Sorted(maps.Keys(m.queues)) {
 		if m.peer.world.chance(0.5) {
 			m.perform(m.queues[id][0])
+			continue
+		}
+		for _, c := range m.containers(id) {
+			c.ready = running(c.status) // what was about to be stopped serves on
 		}
 	}
 	clear(m.queues)

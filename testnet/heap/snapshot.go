@@ -2,6 +2,7 @@ package heap
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"shoal/crdt"
@@ -63,9 +64,8 @@ func objectOf(o crdt.Object) promise.Object {
 
 func (m *machine) snapshot(id runtime.InstanceID, powered bool) promise.Instance {
 	i := m.instances[id]
-	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered, Request: requestOf(i.spec)}
+	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered && i.ready(), Request: requestOf(i.spec)}
 	for _, c := range i.containers {
-		s.Ready = s.Ready && c.ready
 		if running(c.status) {
 			s.Containers = append(s.Containers, containerOf(m.peer, c))
 		}
@@ -92,23 +92,16 @@ func requestOf(spec runtime.Spec) promise.Resources {
 
 // PlacedOn returns the names of the peers on which a replica is ready, in order.
 func (w *World) PlacedOn(replica string) []string {
+	prefix := strings.Replace(replica, "/", ".", 1) + "."
 	var names []string
 	for _, p := range w.peers {
-		for _, i := range p.snapshotInstances() {
-			if i.Replica == replica && i.Ready {
+		for id, i := range p.machine.instances {
+			if p.powered && strings.HasPrefix(string(id), prefix) && replicaOf(id) == replica && i.ready() && !slices.Contains(names, p.Name) {
 				names = append(names, p.Name)
 			}
 		}
 	}
 	return names
-}
-
-func (p *Peer) snapshotInstances() []promise.Instance {
-	var all []promise.Instance
-	for _, id := range p.machine.ids() {
-		all = append(all, p.machine.snapshot(id, p.powered))
-	}
-	return all
 }
 
 // Core is the control core of a peer, to look at; nil while its program does not run.

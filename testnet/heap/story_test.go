@@ -3,6 +3,7 @@ package heap
 import (
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -161,9 +162,10 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestStoryOfHundred is the same story with 100 peers.
+// TestStoryOfHundred is the same story with 100 peers. Their loops serve what comes within 20 ms at once.
 func TestStoryOfHundred(t *testing.T) {
-	w := start(t, Options{Seed: 100, Peers: 100})
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	w := start(t, Options{Seed: 100, Peers: 100, Latency: 20 * time.Millisecond})
 	w.Run(5 * time.Second)
 	var left, right []string
 	for i, p := range w.peers {

@@ -129,11 +129,35 @@ func (w *World) look() time.Duration {
 // broken if that did not happen within the span.
 func (w *World) AwaitRest(most time.Duration) (time.Duration, []promise.Violation) {
 	var broken []promise.Violation
-	took, _ := w.Await(most, func() bool {
+	took, rests := w.Await(most, func() bool {
+		if !w.agree() {
+			return false
+		}
 		broken = promise.AtRest(w.Snapshot())
 		return len(broken) == 0
 	})
+	if !rests {
+		broken = promise.AtRest(w.Snapshot())
+	}
 	return took, broken
+}
+
+// agree is the cheap part of being at rest: the peers of each side have equal digests.
+func (w *World) agree() bool {
+	type digests struct{ intent, plan [32]byte }
+	bySide := map[int]digests{}
+	for _, p := range w.peers {
+		if !p.alive {
+			continue
+		}
+		var own digests
+		own.intent, own.plan = p.core.Digests()
+		if side, known := bySide[w.network.side[p.index]]; known && side != own {
+			return false
+		}
+		bySide[w.network.side[p.index]] = own
+	}
+	return true
 }
 
 // Violations are those found on the way, of promises that hold always.
@@ -178,7 +202,7 @@ const grace = 15 * time.Second
 // watchStop checks that a container which a peer chose to stop was not the last one that is ready (P7).
 func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
 	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready })
-	if !serves || w.faultAt > 0 && w.now-w.faultAt < grace {
+	if !serves || w.faultAt > 0 && w.now-w.faultAt < grace || len(w.PlacedOn(replicaOf(a.Instance))) > 1 {
 		stop()
 		return
 	}
