@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"shoal/runtime"
+	"shoal/runtime/supervise"
 )
 
 // adopt makes the instances of earlier lives known. What is on disk but cannot have come as far as a container is removed.
@@ -83,7 +84,9 @@ func (r *Runtime) adoptContainer(in *instance, c *container) error {
 			go r.awaitAdopted(in, c, process)
 			return nil
 		}
-		code, _ = r.exitFile(c.Status.PID, c.StartTime)
+		if left, known := supervise.ReadExit(r.config.ExitsDir, c.Status.PID, c.StartTime); known {
+			code = left
+		}
 	}
 	oom := c.Boot == r.boot && r.oomKills(c.Status.Instance, c.Status.Container) > 0
 	if err := r.clean(c.Status); err != nil {

@@ -4,17 +4,14 @@ package oci
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/runc/libcontainer"
 	"golang.org/x/sys/unix"
 
 	"shoal/runtime"
+	"shoal/runtime/supervise"
 )
 
 // lost is the exit code that could not be learned.
@@ -77,7 +74,7 @@ func openProcess(pid int, started uint64) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(fd), "pidfd")
 	// Read after the handle was opened: from here on the two cannot come apart.
-	if now, err := startTime(pid); err != nil || now != started {
+	if now, err := supervise.StartTime(pid); err != nil || now != started {
 		file.Close()
 		return nil, os.ErrNotExist
 	}
@@ -114,7 +111,7 @@ func (r *Runtime) awaitAdopted(in *instance, c *container, process *os.File) {
 func (r *Runtime) learnExit(process *os.File, pid int, started uint64) int {
 	deadline := time.Now().Add(3 * time.Second)
 	for pause := time.Millisecond; time.Now().Before(deadline); pause = min(2*pause, 100*time.Millisecond) {
-		if code, known := r.exitFile(pid, started); known {
+		if code, known := supervise.ReadExit(r.config.ExitsDir, pid, started); known {
 			return code
 		}
 		if code, known := exitOf(process); known {
@@ -150,29 +147,7 @@ func exitOf(process *os.File) (int, bool) {
 	return status.ExitStatus(), true
 }
 
-func (r *Runtime) exitPath(pid int, started uint64) string {
-	return filepath.Join(r.config.ExitsDir, strconv.Itoa(pid)+"-"+strconv.FormatUint(started, 10))
-}
-
-// exitFile reads what the supervisor left about an orphan.
-func (r *Runtime) exitFile(pid int, started uint64) (int, bool) {
-	if r.config.ExitsDir == "" {
-		return lost, false
-	}
-	body, err := os.ReadFile(r.exitPath(pid, started))
-	if err != nil {
-		return lost, false
-	}
-	code, err := strconv.Atoi(strings.TrimSpace(string(body)))
-	return code, err == nil
-}
-
-// forgetExit removes that, once it is known.
+// forgetExit removes what the supervisor left about a process, once it is known. If that fails, the supervisor prunes it.
 func (r *Runtime) forgetExit(pid int, started uint64) {
-	if r.config.ExitsDir == "" {
-		return
-	}
-	if err := os.Remove(r.exitPath(pid, started)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return // the supervisor prunes what stays
-	}
+	_ = supervise.ForgetExit(r.config.ExitsDir, pid, started)
 }

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Dir          string // absolute, no symbolic links in it; made when missing
 	CgroupParent string // "shoal": containers are in CgroupParent/INSTANCE/CONTAINER
-	ExitsDir     string // where the supervisor leaves the exit codes of orphans; may be empty
+	ExitsDir     string // where the supervisor leaves the exit codes of orphans; Dir/exits when empty
 	Images       runtime.Images
 	Network      runtime.Network // nil: each instance gets an empty network of its own, and no address
 	Nameservers  []string        // for resolv.conf; when empty those of the machine that a container can reach
@@ -77,6 +77,9 @@ func New(config Config, exited func(runtime.Status)) (*Runtime, error) {
 	}
 	config.Dir = real
 	config.CgroupParent = strings.Trim(config.CgroupParent, "/")
+	if config.ExitsDir == "" {
+		config.ExitsDir = filepath.Join(config.Dir, "exits")
+	}
 	tree, err := findHierarchies()
 	if err != nil {
 		return fail(err)

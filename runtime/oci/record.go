@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"shoal/runtime"
 )
@@ -113,19 +111,4 @@ type newerError struct {
 
 func (e *newerError) Error() string {
 	return fmt.Sprintf("%s has version %d; this program knows up to %d: use the program that wrote it", e.path, e.version, recordVersion)
-}
-
-// startTime reads when a process started, in clock ticks since boot; an error when there is none. A zombie is one.
-func startTime(pid int) (uint64, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	// The second field is the name in parentheses and may hold anything; start time is the 22nd.
-	_, rest, found := strings.Cut(string(stat[max(0, strings.LastIndexByte(string(stat), ')')):]), " ")
-	fields := strings.Fields(rest)
-	if !found || len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat: unknown form", pid)
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,41 +59,18 @@ func (r *Runtime) discard(path string) error {
 	return err
 }
 
-// mountOverlay mounts layers, lowest first, with a writable layer on top. Directories are named by descriptors, because mount's
-// options have to fit into one page and give ',' and ':' a meaning. The writable layer does not outlive the
-// container, so nobody needs the syncs that volatile leaves out.
+// mountOverlay mounts layers, lowest first, with a writable layer on top. The writable layer does not outlive
+// the container, so nobody needs the syncs that volatile leaves out.
 func mountOverlay(root string, layers []string, upper, work string) error {
-	var lower []string
-	var files []*os.File
-	defer func() {
-		for _, file := range files {
-			file.Close()
-		}
-	}()
-	open := func(path string) (string, error) {
-		file, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return "", err
-		}
-		files = append(files, file)
-		return "/proc/self/fd/" + strconv.Itoa(int(file.Fd())), nil
-	}
-	for i := len(layers) - 1; i >= 0; i-- {
-		path, err := open(layers[i])
-		if err != nil {
-			return because(runtime.ImageCorrupt, "a layer is gone: %w", err)
-		}
-		lower = append(lower, path)
-	}
-	upperFD, err := open(upper)
+	names, release, err := nameDirs(append(slices.Clone(layers), upper, work))
 	if err != nil {
-		return err
+		return because(runtime.ImageCorrupt, "a layer cannot be opened: %w", err)
 	}
-	workFD, err := open(work)
-	if err != nil {
-		return err
-	}
-	data := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upperFD + ",workdir=" + workFD
+	defer release()
+	n := len(layers)
+	lower := names[:n]
+	slices.Reverse(lower) // the kernel wants the topmost first
+	data := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + names[n] + ",workdir=" + names[n+1]
 	err = unix.Mount("shoal", root, "overlay", 0, data+",volatile")
 	if errors.Is(err, unix.EINVAL) { // volatile needs Linux 5.10
 		err = unix.Mount("shoal", root, "overlay", 0, data)
@@ -101,9 +79,34 @@ func mountOverlay(root string, layers []string, upper, work string) error {
 		return because(runtime.NoKernel, "the kernel has no overlay file system: %w", err)
 	}
 	if err != nil {
-		return fmt.Errorf("mounting an overlay of %d layers at %s: %w", len(layers), root, err)
+		return fmt.Errorf("mounting an overlay of %d layers at %s: %w", n, root, err)
 	}
 	return nil
+}
+
+// nameDirs gives directories names that can stand in mount's options, which have to fit into one page and in which ',', ':' and
+// '\' mean something: the paths themselves, or names of open descriptors. The names hold until release.
+func nameDirs(paths []string) (names []string, release func(), err error) {
+	all := strings.Join(paths, " ")
+	if len(all) < 3500 && !strings.ContainsAny(all, ",:\\") {
+		return paths, func() {}, nil
+	}
+	var files []*os.File
+	release = func() {
+		for _, file := range files {
+			file.Close()
+		}
+	}
+	for _, path := range paths {
+		file, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		files = append(files, file)
+		names = append(names, "/proc/self/fd/"+strconv.Itoa(int(file.Fd())))
+	}
+	return names, release, nil
 }
 
 // unmount removes all mounts at path; none, or no such path, is no error.

@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/runc/libcontainer"
 
 	"shoal/runtime"
+	"shoal/runtime/supervise"
 )
 
 // Start implements runtime.Runtime.
@@ -115,7 +116,7 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 		return err
 	}
 	awaitExec(pid)
-	started, err := startTime(pid)
+	started, err := supervise.StartTime(pid)
 	if err != nil { // it cannot have been reaped yet, only by us
 		return err
 	}
@@ -165,8 +166,9 @@ func awaitExec(pid int) {
 // explain finds the user's mistakes among the reasons for which a container does not start.
 func explain(err error) error {
 	text := err.Error()
+	inImage := strings.Contains(text, "exec:") || strings.Contains(text, "chdir to cwd") || strings.Contains(text, "init: mkdir")
 	for _, mistake := range []string{"executable file not found", "no such file or directory", "permission denied", "not a directory", "is a directory"} {
-		if strings.Contains(text, mistake) && (strings.Contains(text, "exec:") || strings.Contains(text, "chdir to cwd")) {
+		if inImage && strings.Contains(text, mistake) {
 			return because(runtime.BadSpec, "%w", err)
 		}
 	}

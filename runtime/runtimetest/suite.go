@@ -231,8 +231,9 @@ func (s *suite) kill() {
 }
 
 func (s *suite) stop() {
-	s.ready(Program{})
+	s.ready(Program{Print: []string{"up"}})
 	s.start(1)
+	s.waitLine("up")
 	status, err := s.rt.Stop(s.Context(), one, "web", patience)
 	if err != nil || status.Phase != runtime.Exited || status.ExitCode != 143 {
 		s.Fatalf("stop gave %+v, %v", status, err)

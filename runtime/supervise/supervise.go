@@ -21,7 +21,7 @@ import (
 
 // Config is what to supervise.
 type Config struct {
-	Args     []string  // of main, without the program's name, which is this program's
+	Args     []string  // of main, the first one being its name; the program itself is always this one
 	Env      []string  // "NAME=value", added to this process's own
 	ExitsDir string    // made when missing
 	Log      io.Writer // one line per restart, and per failure to write an exit down; stderr when nil
@@ -34,12 +34,10 @@ const (
 	settled    = 10 * time.Second
 )
 
-// failed is the exit code when there is nothing to supervise.
-const failed = 1
-
-// Run supervises until main has ended for good, and returns the exit code for this process. It takes over the process: its
-// signals, its children, its number of threads and its limits of memory. The calling goroutine keeps its thread.
-func Run(config Config) int {
+// Run supervises until main has ended for good, and returns the exit code for this process; an error if there was nothing to
+// supervise. It takes over the process: its signals, its children, its number of threads and its limits of memory. The
+// calling goroutine keeps its thread.
+func Run(config Config) (code int, err error) {
 	if config.Log == nil {
 		config.Log = os.Stderr
 	}
@@ -47,8 +45,7 @@ func Run(config Config) int {
 		config: config, dead: make(chan int), collected: make(chan struct{}), started: make(chan struct{}, 1),
 	}
 	if err := s.prepare(); err != nil {
-		fmt.Fprintf(config.Log, "shoal: supervisor: %v\n", err)
-		return failed
+		return 0, fmt.Errorf("supervisor: %w", err)
 	}
 	go s.reap()
 	return s.loop()
@@ -90,21 +87,21 @@ func (s *supervisor) prepare() error {
 }
 
 // loop gives main one life after the other.
-func (s *supervisor) loop() int {
+func (s *supervisor) loop() (int, error) {
 	pause := time.Duration(0)
 	for first := true; ; first = false {
 		begin := time.Now()
 		pid, err := s.start()
+		if err != nil && first {
+			return 0, fmt.Errorf("supervisor: starting the main process: %w", err)
+		}
 		if err != nil {
 			fmt.Fprintf(s.config.Log, "shoal: supervisor: starting the main process: %v\n", err)
-			if first {
-				return failed
-			}
 		} else {
 			status, stopping := s.live(pid)
 			took := time.Since(begin)
 			if code, over := verdict(status, stopping, first && took < settled); over {
-				return code
+				return code, nil
 			}
 			if took >= settled {
 				pause = 0
@@ -112,7 +109,7 @@ func (s *supervisor) loop() int {
 			fmt.Fprintf(s.config.Log, "shoal: supervisor: the main process ended after %v (%s); restarting in %v\n", took.Round(time.Millisecond), describe(status), pause)
 		}
 		if s.rest(pause) {
-			return 0
+			return 0, nil
 		}
 		pause = min(max(2*pause, pauseFirst), pauseMost)
 	}
@@ -152,7 +149,7 @@ func (s *supervisor) start() (int, error) {
 		// A panic then ends main by a signal, which tells it from an exit with code 2.
 		env = append(env, "GOTRACEBACK=crash")
 	}
-	process, err := os.StartProcess(s.program, append([]string{os.Args[0]}, s.config.Args...), &os.ProcAttr{
+	process, err := os.StartProcess(s.program, s.config.Args, &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: env,
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
 	})

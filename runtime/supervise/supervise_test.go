@@ -24,7 +24,15 @@ func TestMain(m *testing.M) {
 		if os.Getenv("SHOAL_TEST_DEPTH") != "" {
 			panic("a supervisor below a supervisor")
 		}
-		os.Exit(Run(Config{ExitsDir: os.Getenv("SHOAL_TEST_EXITS"), Env: []string{"SHOAL_TEST_ROLE=main", "SHOAL_TEST_DEPTH=1"}, Args: os.Args[1:]}))
+		code, err := Run(Config{
+			ExitsDir: os.Getenv("SHOAL_TEST_EXITS"), Args: os.Args,
+			Env: []string{"SHOAL_TEST_ROLE=main", "SHOAL_TEST_DEPTH=1"},
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(99)
+		}
+		os.Exit(code)
 	case "main":
 		mainProcess()
 	}
