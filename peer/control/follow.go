@@ -9,8 +9,12 @@ import (
 	"shoal/runtime"
 )
 
-// follow compares what is held here with the plan: it ends what belongs here no longer and admits what does.
+// follow compares what is held here with the plan: it ends what belongs here no longer and admits
+// what does. It waits while a newer plan is due, for what it would do may be wrong by what is known already.
 func (m *Machine) follow() {
+	if m.planner.stale {
+		return
+	}
 	for _, id := range m.heldIDs {
 		m.judge(m.held[id])
 	}

@@ -68,7 +68,9 @@ type Machine struct {
 	rows         map[crdt.PeerID]*row // the newest of each peer, this one's own included
 	greet        []crdt.PeerID        // peers that just came: they get this peer's row directly
 	liveDirty    bool
-	healDue      time.Duration  // not before this are all failed peers waited for again
+	ids          []crdt.PeerID  // see peerIDs
+	healFrom     time.Duration  // when the first failed peer of a healing cut was back
+	healDue      time.Duration  // not before this does another such time begin
 	selfAddr     netip.AddrPort // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
 

@@ -148,9 +148,9 @@ func (m *Machine) rowCame(id crdt.PeerID) {
 	m.spokeUp(id)
 }
 
-// How long others that failed are waited for when one returns, and how often at most.
+// How long others that failed are waited for after one returned, and how often such a time may begin.
 const (
-	healHold = 2 * time.Second
+	healHold = 1500 * time.Millisecond
 	healEach = 10 * time.Second
 )
 
@@ -166,16 +166,19 @@ func (m *Machine) spokeUp(id crdt.PeerID) {
 	m.healing()
 }
 
-// healing holds new starts for a moment when the first failed peer is back: where a cut has
-// healed, the membership layer names those behind it one by one.
+// healing holds new starts for a moment when a failed peer is back: where a cut has healed, the
+// membership layer names those behind it one by one. All of that takes no longer than Settle.
 func (m *Machine) healing() {
-	if m.now.Elapsed < m.healDue {
+	if m.now.Elapsed >= m.healDue {
+		m.healFrom, m.healDue = m.now.Elapsed, m.now.Elapsed+healEach
+	}
+	until := min(m.now.Elapsed+healHold, m.healFrom+m.config.Tuning.Settle)
+	if until <= m.now.Elapsed {
 		return
 	}
-	m.healDue = m.now.Elapsed + healEach
 	for _, n := range m.members {
 		if n.heard && n.State == gossip.Failed {
-			n.wait = max(n.wait, m.now.Elapsed+min(healHold, m.config.Tuning.Settle))
+			n.wait = max(n.wait, until)
 		}
 	}
 }
@@ -272,13 +275,13 @@ func (m *Machine) peersLive() bool {
 	return false
 }
 
-// peerIDs lists all peers known, this one included, sorted.
+// peerIDs lists all peers known, this one included, sorted. It must not be changed.
 func (m *Machine) peerIDs() []crdt.PeerID {
-	ids := make([]crdt.PeerID, 0, len(m.members)+1)
-	ids = append(ids, m.self)
-	ids = slices.AppendSeq(ids, maps.Keys(m.members))
-	slices.Sort(ids)
-	return ids
+	if len(m.ids) != len(m.members)+1 { // members are added, and never taken out
+		m.ids = slices.AppendSeq([]crdt.PeerID{m.self}, maps.Keys(m.members))
+		slices.Sort(m.ids)
+	}
+	return m.ids
 }
 
 // peerName is what people call a peer.

@@ -37,10 +37,11 @@ type span struct {
 	from, to int
 }
 
-// planPause is how long to wait between two plans: about what they cost for many replicas, so that
-// a thousand rows that change one after the other do not each cost a plan.
-func planPause(replicas int) time.Duration {
-	pause := time.Duration(replicas) * 25 * time.Microsecond
+// planPause is how long to wait between two plans of a view with so many parts (peers, replicas and
+// instances): a multiple of what such a plan costs, so that a thousand rows that change one after the other do not
+// each cost one. A small view is planned at once.
+func planPause(parts int) time.Duration {
+	pause := time.Duration(parts) * 40 * time.Microsecond
 	if pause < 10*time.Millisecond {
 		return 0
 	}
@@ -59,7 +60,7 @@ func (m *Machine) replan() {
 	m.buildView()
 	plan, ok := m.tryPlan()
 	p.stale = false
-	p.due = m.now.Elapsed + planPause(len(p.base))
+	p.due = m.now.Elapsed + planPause(len(p.view.Peers)+len(p.view.Wanted)+len(p.view.Incumbents))
 	if !ok {
 		return
 	}
@@ -116,7 +117,8 @@ func (m *Machine) buildView() {
 	p := &m.planner
 	v := &p.view
 	v.Peers, v.Incumbents, v.Refusals = v.Peers[:0], v.Incumbents[:0], v.Refusals[:0]
-	p.progress = append(p.progress[:0], make([]progress, len(p.base))...)
+	p.progress = slices.Grow(p.progress[:0], len(p.base))[:len(p.base)]
+	clear(p.progress)
 	for _, id := range m.peerIDs() {
 		peer, ok := m.viewPeer(id)
 		if !ok {
