@@ -124,7 +124,9 @@ func (p *Peer) admitInto(ctx context.Context, id trust.PeerID, data []byte, repl
 	}
 	certificate := trust.NewCertificate(id, request.Name, []trust.Capability{trust.MayWrite, trust.MayAdmit},
 		p.id, p.ports.Now().Wall, p.config.sign)
-	p.trust.learn(trust.EncodeCertificate(certificate))
+	if err := p.trust.learn(trust.EncodeCertificate(certificate)); err != nil && !errors.Is(err, errKnown) {
+		return &JoinError{MayNotAdmit, "peer " + p.config.Name + " cannot admit: " + err.Error() + ": join at a peer that joined earlier"}
+	}
 	reply.Certificates = p.trust.chain(id)
 	reply.GossipKey = p.config.GossipKey
 	return p.Read(ctx, func(m *control.Machine) {

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,7 @@ func (g *guard) load(certificates [][]byte) {
 		taken = false
 		var left [][]byte
 		for _, data := range certificates {
-			if g.learn(data) {
+			if g.learn(data) == nil {
 				taken = true
 			} else {
 				left = append(left, data)
@@ -44,20 +45,25 @@ func (g *guard) load(certificates [][]byte) {
 	}
 }
 
-// learn takes one certificate; false if it is known already or cannot be trusted.
-func (g *guard) learn(data []byte) bool {
+var errKnown = errors.New("the certificate is known already")
+
+// learn takes one certificate; errKnown if it was here, another error if it cannot be trusted.
+func (g *guard) learn(data []byte) error {
 	certificate, err := trust.DecodeCertificate(data)
 	if err != nil {
-		return false
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	added, err := g.book.Add(certificate)
-	if err != nil || !added {
-		return false
+	if err != nil {
+		return err
+	}
+	if !added {
+		return errKnown
 	}
 	g.fresh = append(g.fresh, data)
-	return true
+	return nil
 }
 
 // takeNew returns what the store does not hold yet.
@@ -188,7 +194,8 @@ func (g *guard) drop(from trust.PeerID, err error) {
 	slog.Warn("dropped a message that cannot be read", "from", from, "error", err)
 }
 
-// visit returns message with only the operations and rows that were kept.
+// visit returns message with only the operations and rows that were kept. An object is kept whole or not at
+// all: without one of its operations the rest would claim to have seen what is not there.
 func visit(message replication.Message, op func(crdt.Op) bool, row func(replication.Row) bool) replication.Message {
 	if push := message.Push; push != nil {
 		message.Push = &replication.Push{Ops: keep(push.Ops, op), Rows: keep(push.Rows, row)}
@@ -196,7 +203,9 @@ func visit(message replication.Message, op func(crdt.Op) bool, row func(replicat
 	if objects := message.Objects; objects != nil {
 		kept := &replication.Objects{Rows: keep(objects.Rows, row)}
 		for _, object := range objects.Objects {
-			kept.Objects = append(kept.Objects, replication.Object{Key: object.Key, Ops: keep(object.Ops, op)})
+			if len(keep(object.Ops, op)) == len(object.Ops) {
+				kept.Objects = append(kept.Objects, object)
+			}
 		}
 		message.Objects = kept
 	}

@@ -16,7 +16,9 @@ import (
 type handler struct{ *Peer }
 
 // Proof is this peer's own chain of certificates.
-func (h handler) Proof() []byte { return wire.EncodeEnvelope(wire.Envelope{Certificates: h.trust.chain(h.id)}) }
+func (h handler) Proof() []byte {
+	return wire.EncodeEnvelope(wire.Envelope{Certificates: h.trust.chain(h.id)})
+}
 
 // Known lets in whoever holds a certificate of this cluster, which may have been made where this peer did not hear of it.
 func (h handler) Known(id trust.PeerID, proof []byte) bool {

@@ -65,6 +65,8 @@ type StreamHandler interface {
 type Prober interface {
 	// Watch probes one container of one generation until Forget; a further Watch of the same container replaces it.
 	Watch(target ProbeTarget)
+	// Resume is Watch for a container that has been running for age: its initial delay counts from its start.
+	Resume(target ProbeTarget, age time.Duration)
 	Forget(id runtime.InstanceID, container string)
 	Close()
 }

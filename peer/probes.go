@@ -32,8 +32,8 @@ func (p *Peer) adoptProbes(instance runtime.Instance) {
 		if status.Address.IsValid() {
 			probes.address = status.Address
 		}
-		if status.Phase == runtime.Running {
-			p.watch(probes, status)
+		if target, probed := probes.target(status); probed && status.Phase == runtime.Running {
+			p.prober.Resume(target, p.ports.Now().Wall.Sub(status.StartedAt))
 		}
 	}
 }
@@ -65,19 +65,18 @@ func (p *Peer) afterDone(done control.Done) {
 	case control.Prepare:
 		probes.address = done.Address
 	case control.Start:
-		p.watch(probes, done.Status)
+		if target, probed := probes.target(done.Status); probed {
+			p.prober.Watch(target)
+		}
 	}
 }
 
-func (p *Peer) watch(probes *instanceProbes, status runtime.Status) {
-	container, probed := probes.containers[status.Container]
-	if !probed {
-		return
-	}
-	p.prober.Watch(ProbeTarget{
+func (p *instanceProbes) target(status runtime.Status) (target ProbeTarget, probed bool) {
+	container, probed := p.containers[status.Container]
+	return ProbeTarget{
 		Instance: status.Instance, Container: status.Container, Generation: status.Generation,
-		Address: probes.address, Readiness: container.Readiness, Liveness: container.Liveness,
-	})
+		Address: p.address, Readiness: container.Readiness, Liveness: container.Liveness,
+	}, probed
 }
 
 // exited and answered are called from the runtime's goroutines.

@@ -120,6 +120,10 @@ type prober struct{ *probe.Prober }
 
 func (p prober) Watch(target peer.ProbeTarget) { p.Prober.Watch(probe.Target(target)) }
 
+func (p prober) Resume(target peer.ProbeTarget, age time.Duration) {
+	p.Prober.Resume(probe.Target(target), age)
+}
+
 func randomBelow(n int) int {
 	number, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
 	if err != nil {

@@ -214,6 +214,7 @@ func (p *Peer) ports() peer.Ports {
 // unprobed probes nothing: the manifests of this world have no probes.
 type unprobed struct{}
 
-func (unprobed) Watch(peer.ProbeTarget)            {}
-func (unprobed) Forget(runtime.InstanceID, string) {}
-func (unprobed) Close()                            {}
+func (unprobed) Watch(peer.ProbeTarget)                 {}
+func (unprobed) Resume(peer.ProbeTarget, time.Duration) {}
+func (unprobed) Forget(runtime.InstanceID, string)      {}
+func (unprobed) Close()                                 {}
