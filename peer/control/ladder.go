@@ -150,11 +150,15 @@ func (m *Machine) startDone(in *instance, e Done) {
 	}
 }
 
+// mostFailedStarts is how often a container that has never run here is tried before the peer
+// refuses its replica, so that another peer may try.
+const mostFailedStarts = 3
+
 func (m *Machine) startFailed(in *instance, c *container, e Done) {
 	switch {
 	case in.stopping:
 		return
-	case cannotRun(e.Err.Reason) && !in.everReady && c.generation == c.base+1:
+	case !in.everReady && c.startedAt.IsZero() && (cannotRun(e.Err.Reason) || c.failures >= mostFailedStarts):
 		m.giveUp(in, e.Err)
 		return
 	case e.Err.Reason == runtime.NotFound:
@@ -163,7 +167,9 @@ func (m *Machine) startFailed(in *instance, c *container, e Done) {
 		c.generation = max(c.generation, e.Status.Generation)
 	}
 	c.detail = causeText(e.Err)
-	m.ended(in, c, runtime.Status{ExitCode: -1, Reason: string(e.Err.Reason)})
+	m.noteReplica(in, Note{Warning: true, Reason: "StartFailed",
+		Text: fmt.Sprintf("container %s could not be started: %s: %s", c.spec.Name, e.Err.Reason, c.detail)})
+	m.down(in, c, runtime.Status{ExitCode: -1, Reason: string(e.Err.Reason)})
 }
 
 func (m *Machine) stopDone(in *instance, e Done) {
@@ -215,26 +221,32 @@ func (m *Machine) exited(e Exited) {
 	m.ended(in, c, e.Status)
 }
 
-// ended records how a container ended and when it may start again.
+// ended takes the end of a container that ran.
 func (m *Machine) ended(in *instance, c *container, status runtime.Status) {
-	m.rowDirty = true
 	if c.phase == runtime.Running && m.now.Elapsed-c.startedBy >= m.config.Tuning.BackoffReset {
 		c.failures = 0
 	}
-	unhealthy := c.unhealthy
+	if c.unhealthy {
+		status.Reason = "Unhealthy"
+	}
+	if !in.stopping {
+		m.noteReplica(in, Note{Warning: true, Reason: "Exited",
+			Text: fmt.Sprintf("container %s ended with exit code %d (%s)", c.spec.Name, status.ExitCode, status.Reason)})
+	}
+	m.down(in, c, status)
+}
+
+// down records that a container does not run, and when it may start again.
+func (m *Machine) down(in *instance, c *container, status runtime.Status) {
+	m.rowDirty = true
 	c.phase, c.probed, c.unhealthy = runtime.Exited, false, false
 	c.exitCode, c.reason = status.ExitCode, status.Reason
-	if unhealthy {
-		c.reason = "Unhealthy"
-	}
 	if in.stopping {
 		return
 	}
 	c.failures++
 	wait := m.backoff(c.failures)
 	c.startAt = m.now.Elapsed + wait
-	m.noteReplica(in, Note{Warning: true, Reason: "Exited",
-		Text: fmt.Sprintf("container %s ended with exit code %d (%s)", c.spec.Name, c.exitCode, c.reason)})
 	if wait > 0 {
 		m.noteReplica(in, Note{Warning: true, Reason: "BackOff",
 			Text: fmt.Sprintf("container %s waits %s before it is started again", c.spec.Name, wait)})

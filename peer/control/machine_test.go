@@ -309,3 +309,60 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// TestAdmission hands out a plan that puts more here than fits: what is over is refused, not admitted (P6).
+func TestAdmission(t *testing.T) {
+	w := newWorld()
+	w.room = gossip.Room{CPUMillis: 2500, MemoryBytes: 130 << 20}
+	if err := w.start(nil); err != nil {
+		t.Fatal(err)
+	}
+	w.machine.plan = func(v placement.View) placement.Plan {
+		plan := v.Plan()
+		for i := range plan.Assignments {
+			plan.Assignments[i].Peer = placement.PeerID(w.machine.self)
+		}
+		return plan
+	}
+	if err := w.apply([]string{"web", "replicas=4"}); err != nil {
+		t.Fatal(err)
+	}
+	w.flush()
+	if sum, room := w.machine.Admitted(); sum.CPUMillis != 2000 || sum.MemoryBytes > room.MemoryBytes {
+		t.Errorf("%v admitted of %v", sum, room)
+	}
+	if got := len(w.machine.rows[w.machine.self].observation.Refusals); got != 2 {
+		t.Errorf("%d refusals", got)
+	}
+	if err := w.apply([]string{"web", "replicas=4", "cpu=10m", "memory=200Mi", "image=web:2"}); err != nil {
+		t.Fatal(err)
+	}
+	w.flush()
+	for _, r := range w.machine.rows[w.machine.self].observation.Refusals {
+		if r.Reason != "NoRoom: needs 209715200 bytes of memory, 2097152 left" {
+			t.Errorf("%s: %s", r.Replica, r.Reason)
+		}
+	}
+}
+
+// TestReadersOwnWhatTheyGet checks that objects are listed sorted, and that changing them changes nothing here.
+func TestReadersOwnWhatTheyGet(t *testing.T) {
+	w := startedWorld(t, "namespace shop", "flush", "apply web replicas=1", "apply api replicas=1", "apply shop/web replicas=1", "flush", "delete api", "flush")
+	var keys []string
+	for _, o := range w.machine.Objects("Deployment", "") {
+		keys = append(keys, o.Key.String())
+		o.Fields[0].Path, o.Seen["x"] = "changed", 7
+	}
+	if got := strings.Join(keys, " "); got != "Deployment/default/web Deployment/shop/web" {
+		t.Errorf("got %s", got)
+	}
+	if got := w.machine.Objects("Deployment", "shop"); len(got) != 1 || got[0].Fields[0].Path == "changed" || got[0].Seen["x"] != 0 {
+		t.Errorf("got %v", got)
+	}
+	if dead, known := w.machine.Object(deploymentKey("api")); !known || dead.Live {
+		t.Errorf("a deleted one: known %v, live %v", known, dead.Live)
+	}
+	if _, known := w.machine.Object(deploymentKey("never")); known {
+		t.Error("an object that never was is known")
+	}
+}
