@@ -36,6 +36,7 @@ type Peer struct {
 	ID      trust.PeerID
 	world   *World
 	key     ed25519.PrivateKey
+	chain   [][]byte // its certificates
 	addr    netip.Addr
 	disk    *disk
 	machine *runtimetest.Machine
@@ -86,6 +87,7 @@ func (w *World) newPeer(number int) *Peer {
 	p.machine.Delay(runtimetest.Start, 30*time.Millisecond)
 	p.key = keyOf(p.Name)
 	p.ID = peer.ID(p.key)
+	p.chain = p.admitted()
 	return p
 }
 
@@ -172,12 +174,17 @@ func (p *Peer) PowerOff() {
 	p.Crash()
 }
 
-func (p *Peer) config() peer.Config {
+// admitted is the certificate of a peer that the world itself admits.
+func (p *Peer) admitted() [][]byte {
 	certificate := trust.NewCertificate(p.ID, p.Name, []trust.Capability{trust.MayWrite, trust.MayAdmit},
 		peer.ID(p.world.root), time.Now(), func(m []byte) []byte { return ed25519.Sign(p.world.root, m) })
+	return [][]byte{trust.EncodeCertificate(certificate)}
+}
+
+func (p *Peer) config() peer.Config {
 	config := peer.Config{
 		Key: p.key, Cluster: peer.ID(p.world.root), GossipKey: make([]byte, 32), Name: p.Name,
-		Certificates: [][]byte{trust.EncodeCertificate(certificate)},
+		Certificates: p.chain,
 		Stream:       netip.AddrPortFrom(p.addr, streamPort), Gossip: netip.AddrPortFrom(p.addr, gossipPort),
 		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30},
 		Random: func(n int) int { return rand.IntN(n) },
