@@ -20,6 +20,7 @@ var figures = []figure{
 	{"heal", healed},
 	{"cutoff", cutOffWrite},
 	{"spread", writeSpread},
+	{"start", containerStart},
 	{"memory", memoryAtRest},
 	{"up", testnetUp},
 }

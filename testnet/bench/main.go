@@ -1,8 +1,8 @@
 // Bench prints the figures that Shoal is measured by, as rows of a Markdown table: median and worst of several
 // runs, each with the command that prints it again.
 //
-//	go run ./testnet/bench                     (or: make bench; as root)
-//	go run ./testnet/bench -only power -runs 9
+//	go run -tags seccomp ./testnet/bench                     (or: make bench; as root)
+//	go run -tags seccomp ./testnet/bench -only power -runs 9
 //
 // Every figure has testnets of its own, of real peers with real containers on this machine. Times are taken from the
 // peers' API and from the kernel, looked at every few milliseconds. Nothing of this machine is touched, and nothing
@@ -99,22 +99,31 @@ type series struct {
 	reach string
 	unit  string // "ms", "s" or "MiB"
 	all   []float64
+
+	summary *summary // in place of all, where only that is known
 }
 
-// median of an even number is the mean of the middle two.
-func (s series) median() float64 {
-	sorted := slices.Sorted(slices.Values(s.all))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
+// summary is what is left of several measurements.
+type summary struct {
+	median, worst float64
+	n             int
+}
+
+// summed is the summary of all: the median of an even number is the mean of the middle two.
+func (s series) summed() summary {
+	if s.summary != nil {
+		return *s.summary
 	}
-	return (sorted[middle-1] + sorted[middle]) / 2
+	sorted := slices.Sorted(slices.Values(s.all))
+	n := len(sorted)
+	return summary{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[n-1], n}
 }
 
 func (s series) row(f figure) string {
 	format := map[string]string{"s": "%.2f s", "ms": "%.1f ms", "MiB": "%.1f MiB"}[s.unit]
-	return fmt.Sprintf("| %s | %s | %s | %s | %d | `go run ./testnet/bench -only '^%s$'` |", s.name, s.reach,
-		fmt.Sprintf(format, s.median()), fmt.Sprintf(format, slices.Max(s.all)), len(s.all), f.key)
+	sum := s.summed()
+	return fmt.Sprintf("| %s | %s | %s | %s | %d | `go run -tags seccomp ./testnet/bench -only '^%s$'` |", s.name, s.reach,
+		fmt.Sprintf(format, sum.median), fmt.Sprintf(format, sum.worst), sum.n, f.key)
 }
 
 // add notes a duration in the series' unit.

@@ -11,7 +11,7 @@ func TestRow(t *testing.T) {
 	for _, ms := range []int{300, 100, 200} {
 		s.add(time.Duration(ms) * time.Millisecond)
 	}
-	want := "| a thing | 1 s | 0.20 s | 0.30 s | 3 | `go run ./testnet/bench -only '^thing$'` |"
+	want := "| a thing | 1 s | 0.20 s | 0.30 s | 3 | `go run -tags seccomp ./testnet/bench -only '^thing$'` |"
 	if got := s.row(figure{key: "thing"}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -39,6 +39,18 @@ func TestWrongUse(t *testing.T) {
 		var out, fault strings.Builder
 		if code := run(args, &out, &fault); code != 2 || fault.Len() == 0 {
 			t.Errorf("%v: exit code %d, %q", args, code, fault.String())
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	found, err := metrics("goos: linux\nBenchmarkStart-2   20   9.5 start-ms-median   11 start-ms-worst\nPASS\n")
+	if err != nil || found["start-ms-median"] != 9.5 || found["start-ms-worst"] != 11 {
+		t.Errorf("%v %v", found, err)
+	}
+	for _, text := range []string{"", "PASS\n", "BenchmarkStart-2 20 x ns/op\n"} {
+		if _, err := metrics(text); err == nil {
+			t.Errorf("%q has metrics", text)
 		}
 	}
 }

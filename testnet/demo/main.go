@@ -2,7 +2,7 @@
 // container, a machine, an agent and the network die. Every step prints what happened and how long
 // it took, and every claim is checked: the exit code is 1 where one does not hold.
 //
-//	go run ./testnet/demo            (or: make demo; as root)
+//	go run -tags seccomp ./testnet/demo            (or: make demo; as root)
 //
 // It builds shoal and the example image into a directory of its own, ends by itself within two minutes after that,
 // and leaves nothing: no process, mount, namespace, cgroup or file, also when it is interrupted. Killed with SIGKILL
