@@ -32,10 +32,25 @@ type app struct {
 // commands makes every command of shoal, in the order in which help lists them.
 // A new command is added here.
 var commands = []func(*app) *cobra.Command{
-	newVersion,
+	newApply,
+	newGet,
+	newDescribe,
+	newScale,
+	newSet,
+	newDelete,
+	newLogs,
+	newExec,
+	newWhy,
+	newMembers,
+	newEvents,
+	newConflicts,
+	newImage,
+	newTicket,
+	newLeave,
 	newAgent,
 	newConfig,
 	newTestnet,
+	newVersion,
 }
 
 // run is shoal: it runs one command line and returns the exit code.

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"shoal/peer/manifest"
+)
+
+func newDelete(a *app) *cobra.Command {
+	var files []string
+	var ignoreMissing bool
+	c := &cobra.Command{
+		Use:   "delete TYPE NAME… | TYPE/NAME… | -f FILE",
+		Short: "Delete objects; replace replicas",
+		Long: `Delete objects; replace replicas.
+
+Deleting a pod replaces that one replica: the new one is started first, and the old one goes when the new one is ready.
+Deleting a namespace deletes all that is in it.`,
+		ValidArgsFunction: a.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			if (len(files) > 0) == (len(args) > 0) {
+				return fail(exitUsage, "name what to delete, or a manifest with -f\nsee %s --help", c.CommandPath())
+			}
+			if len(files) > 0 {
+				return a.deleteFiles(c, files, ignoreMissing)
+			}
+			names, err := parseNames(args)
+			for _, n := range names {
+				err = errors.Join(err, a.delete(c.Context(), n, a.namespace, ignoreMissing))
+			}
+			return err
+		},
+	}
+	a.namespaceFlags(c)
+	c.Flags().StringSliceVarP(&files, "filename", "f", nil, "what this file, directory, or - for standard input describes")
+	c.Flags().BoolVar(&ignoreMissing, "ignore-not-found", false, "it is no error when there is no such object")
+	return c
+}
+
+// deleteFiles deletes what manifests describe, what is in a namespace before the namespace.
+func (a *app) deleteFiles(c *cobra.Command, files []string, ignoreMissing bool) error {
+	documents, err := a.readManifests(c, files)
+	if err != nil {
+		return err
+	}
+	for i := len(documents) - 1; i >= 0; i-- {
+		o, wrong := documentName(documents[i])
+		if wrong == nil {
+			wrong = a.delete(c.Context(), o, documents[i].Key.Namespace, ignoreMissing)
+		}
+		err = errors.Join(err, wrong)
+	}
+	return err
+}
+
+func (a *app) delete(ctx context.Context, o objectName, namespace string, ignoreMissing bool) error {
+	_, err := a.client().do(ctx, call{method: "DELETE", path: o.Path(namespace, o.name)})
+	if ignoreMissing && codeOf(err) == exitNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	word := "deleted"
+	if o.Kind == "Pod" {
+		word = "is being replaced"
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s %s\n", o, word)
+	return err
+}
+
+func newScale(a *app) *cobra.Command {
+	replicas := -1
+	var wait waitFlags
+	c := &cobra.Command{
+		Use:               "scale TYPE/NAME --replicas N",
+		Short:             "Change how many replicas a workload has",
+		Example:           "  shoal scale deployment/web --replicas 8",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			names, err := parseNames(args)
+			if err != nil {
+				return err
+			}
+			if replicas < 0 || replicas > manifest.MaxReplicas {
+				return fail(exitUsage, "give --replicas, from 0 to %d", manifest.MaxReplicas)
+			}
+			return a.scale(c, names, replicas, wait)
+		},
+	}
+	a.namespaceFlags(c)
+	c.Flags().IntVar(&replicas, "replicas", -1, "the new number")
+	wait.add(c)
+	return c
+}
+
+func (a *app) scale(c *cobra.Command, names []objectName, replicas int, wait waitFlags) error {
+	body := []byte(fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+	for _, o := range names {
+		if o.Kind != "Deployment" {
+			return fail(exitUsage, "a %s has no replicas: scale a deployment", o.Singular)
+		}
+		path := query(o.Path(a.namespace, o.name)+"/scale", "fieldManager", scaleManager)
+		if _, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/merge-patch+json", body: body}); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "%s scaled to %d\n", o, replicas)
+	}
+	return a.awaitAll(c, names, wait)
+}
+
+func (a *app) awaitAll(c *cobra.Command, names []objectName, wait waitFlags) error {
+	if !wait.wanted(a, c) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), wait.timeout)
+	defer cancel()
+	for _, o := range names {
+		if err := a.await(ctx, o, a.namespace, wait.timeout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newSet(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "set", Short: "Change one thing about a workload", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(newSetEnv(a), newSetImage(a))
+	return c
+}
+
+func newSetEnv(a *app) *cobra.Command {
+	var container string
+	var wait waitFlags
+	c := &cobra.Command{
+		Use:   "env TYPE/NAME NAME=VALUE… NAME-…",
+		Short: "Set environment variables, or remove them with a '-' behind the name",
+		Example: `  shoal set env deployment/web COLOUR=blue
+  shoal set env deployment/web COLOUR-`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			env, err := parseEnv(args[1:])
+			if err != nil {
+				return err
+			}
+			return a.set(c, args[0], container, wait, func(string) any { return map[string]any{"env": env} })
+		},
+	}
+	a.namespaceFlags(c)
+	c.Flags().StringVarP(&container, "container", "c", "", "only in this container (default all)")
+	wait.add(c)
+	return c
+}
+
+// parseEnv reads NAME=VALUE and NAME- into entries of a strategic merge patch.
+func parseEnv(args []string) ([]any, error) {
+	var env []any
+	for _, arg := range args {
+		if name, value, ok := strings.Cut(arg, "="); ok && name != "" {
+			env = append(env, map[string]any{"name": name, "value": value})
+		} else if name, ok := strings.CutSuffix(arg, "-"); ok && name != "" {
+			env = append(env, map[string]any{"name": name, "$patch": "delete"})
+		} else {
+			return nil, fail(exitUsage, "%q is neither NAME=VALUE nor NAME-", arg)
+		}
+	}
+	return env, nil
+}
+
+func newSetImage(a *app) *cobra.Command {
+	var wait waitFlags
+	c := &cobra.Command{
+		Use:     "image TYPE/NAME CONTAINER=IMAGE…",
+		Short:   "Change the images of containers",
+		Example: "  shoal set image deployment/web web=shoal.example/web:2",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			images := map[string]string{}
+			for _, arg := range args[1:] {
+				name, image, ok := strings.Cut(arg, "=")
+				if !ok || name == "" || image == "" {
+					return fail(exitUsage, "%q is not CONTAINER=IMAGE", arg)
+				}
+				images[name] = image
+			}
+			return a.setImages(c, args[0], images, wait)
+		},
+	}
+	a.namespaceFlags(c)
+	wait.add(c)
+	return c
+}
+
+func (a *app) setImages(c *cobra.Command, target string, images map[string]string, wait waitFlags) error {
+	used := map[string]bool{}
+	err := a.set(c, target, "", wait, func(container string) any {
+		image, ok := images[container]
+		if !ok {
+			return nil
+		}
+		used[container] = true
+		return map[string]any{"image": image}
+	})
+	for name := range images {
+		if err == nil && !used[name] {
+			return fail(exitNotFound, "%s has no container %q", target, name)
+		}
+	}
+	return err
+}
+
+// set patches the containers of a Deployment with what patch returns for each; nil leaves one as it is.
+func (a *app) set(c *cobra.Command, target, only string, wait waitFlags, patch func(container string) any) error {
+	names, err := parseNames([]string{target})
+	if err != nil {
+		return err
+	}
+	o := names[0]
+	if o.Kind != "Deployment" {
+		return fail(exitUsage, "a %s has no containers to set: name a deployment", o.Singular)
+	}
+	containers, err := a.containersOf(c.Context(), o)
+	if err != nil {
+		return err
+	}
+	list := []any{}
+	for _, name := range containers {
+		if only != "" && name != only {
+			continue
+		}
+		if fields, ok := patch(name).(map[string]any); ok {
+			fields["name"] = name
+			list = append(list, fields)
+		}
+	}
+	if len(list) == 0 {
+		return fail(exitNotFound, "no such container: %s has %s", o, strings.Join(containers, ", "))
+	}
+	body, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": list}}}})
+	if err != nil {
+		return err
+	}
+	path := query(o.Path(a.namespace, o.name), "fieldManager", setManager)
+	if _, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/strategic-merge-patch+json", body: body}); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s configured\n", o)
+	return a.awaitAll(c, names, wait)
+}
+
+func (a *app) containersOf(ctx context.Context, o objectName) ([]string, error) {
+	var d struct {
+		Spec struct {
+			Template struct {
+				Spec struct{ Containers []struct{ Name string } }
+			}
+		}
+	}
+	if _, err := a.client().do(ctx, call{method: "GET", path: o.Path(a.namespace, o.name), into: &d}); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range d.Spec.Template.Spec.Containers {
+		names = append(names, c.Name)
+	}
+	return names, nil
+}

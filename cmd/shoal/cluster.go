@@ -1,0 +1,337 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shoal/peer/api"
+)
+
+func outputFlag(c *cobra.Command, output *string) {
+	c.Flags().StringVarP(output, "output", "o", "table", "table, json, yaml or name")
+}
+
+// listing prints a list of the own group in any of the forms of output.
+func listing[T any](a *app, c *cobra.Command, output, path string, fill func(*grid, []T), name func(T) string) error {
+	if err := oneOf("--output", output, "table", "json", "yaml", "name"); err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	header, err := a.client().do(c.Context(), call{method: "GET", path: "/apis/shoal/v1/" + path, into: &raw})
+	if err != nil {
+		return err
+	}
+	var list api.List[T]
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return fail(exitFailed, "the peer's answer is not understood: %w: is it of another version?", err)
+	}
+	switch output {
+	case "json", "yaml":
+		err = a.printRaw(raw, output)
+	case "name":
+		for _, item := range list.Items {
+			fmt.Fprintln(a.stdout, name(item))
+		}
+	default:
+		var g grid
+		fill(&g, list.Items)
+		err = g.print(a.stdout, true)
+	}
+	if err == nil {
+		a.seenBy(header)
+	}
+	return err
+}
+
+// printRaw prints an answer as it came.
+func (a *app) printRaw(raw json.RawMessage, output string) error {
+	var data any
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&data); err != nil {
+		return err
+	}
+	return a.printData(data, output)
+}
+
+func newMembers(a *app) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "members",
+		Short: "List the peers of the cluster, and what room they have",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return listing(a, c, output, "members", fillMembers, func(m api.Member) string { return m.Name })
+		},
+	}
+	outputFlag(c, &output)
+	return c
+}
+
+func fillMembers(g *grid, items []api.Member) {
+	g.headings = []string{"NAME", "STATE", "HEALTH", "CPU", "MEMORY", "INSTANCES", "SUBNET", "ADDRESS", "NEWS"}
+	for _, m := range items {
+		name, state, news := m.Name, m.State, "none yet"
+		if m.Draining {
+			state += ",leaving"
+		}
+		if m.Heard {
+			news = api.Age(time.Duration(m.RowAgeMillis)*time.Millisecond) + " old"
+		}
+		if m.Self {
+			name, news = name+" *", "own"
+		}
+		g.add(name, state, m.Health, fmt.Sprintf("%dm/%dm", m.Admitted.CPUMillis, m.Room.CPUMillis),
+			mib(m.Admitted.MemoryBytes)+"/"+mib(m.Room.MemoryBytes), m.InstanceCount, orElse(m.Subnet, "-"), m.Stream, news)
+	}
+}
+
+func newEvents(a *app) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "events",
+		Short: "List what happened, as this peer noted it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return listing(a, c, output, "events", fillEvents, func(e api.Event) string { return e.Reason + " " + about(e) })
+		},
+	}
+	outputFlag(c, &output)
+	return c
+}
+
+func fillEvents(g *grid, items []api.Event) {
+	g.headings = []string{"AGO", "PEER", "REASON", "ABOUT", "TEXT"}
+	for _, e := range items {
+		text := e.Text
+		if e.Count > 1 {
+			text += fmt.Sprintf(" (%d times)", e.Count)
+		}
+		reason := e.Reason
+		if e.Warning {
+			reason = "! " + reason
+		}
+		g.add(api.Age(time.Since(e.At)), e.Peer, reason, about(e), text)
+	}
+}
+
+func about(e api.Event) string {
+	return orElse(orElse(e.Replica, e.Object), "-")
+}
+
+func newConflicts(a *app) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "conflicts",
+		Short: "List fields that were written in several places at the same time",
+		Long: `List fields that were written in several places at the same time.
+
+The value in force is marked with '*'. Nothing is lost: to settle a conflict, write the field again with the value
+that it should have.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return listing(a, c, output, "conflicts", fillConflicts, func(x api.Conflict) string { return x.Object + " " + x.Path })
+		},
+	}
+	outputFlag(c, &output)
+	return c
+}
+
+func fillConflicts(g *grid, items []api.Conflict) {
+	g.headings = []string{"OBJECT", "FIELD", "VALUE", "WRITER", "USER", "WRITTEN"}
+	for _, x := range items {
+		for i, claim := range slices.Concat([]api.Claim{x.Winner}, x.Rivals) {
+			value := string(claim.Value)
+			if value == "null" {
+				value = "(deleted)"
+			}
+			object, field := x.Object, x.Path
+			if i == 0 {
+				value += " *"
+			} else {
+				object, field = "", ""
+			}
+			g.add(object, field, value, claim.Writer, orElse(claim.User, "-"), claim.At.Format(time.RFC3339))
+		}
+	}
+}
+
+func newWhy(a *app) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:               "why REPLICA",
+		Short:             "Explain where a replica runs, or why it does not",
+		Example:           "  shoal why web-0",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeReplicas,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := oneOf("--output", output, "table", "json", "yaml"); err != nil {
+				return err
+			}
+			namespace, name := a.parseReplica(args[0])
+			var raw json.RawMessage
+			header, err := a.client().do(c.Context(), call{method: "GET", path: "/apis/shoal/v1/why/" + namespace + "/" + name, into: &raw})
+			if err != nil {
+				return err
+			}
+			if output != "table" {
+				err = a.printRaw(raw, output)
+			} else {
+				err = a.printWhy(raw)
+			}
+			if err == nil {
+				a.seenBy(header)
+			}
+			return err
+		},
+	}
+	a.namespaceFlags(c)
+	c.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
+	return c
+}
+
+// rules says in words what a rule of placement means.
+var rules = map[string]string{
+	"stays":        "it runs there already, and the peer is fit",
+	"hash":         "the first fit peer in the replica's own order",
+	"best-fit":     "room is tight: it fits best there, of its first choices",
+	"not-live":     "the peer does not answer",
+	"draining":     "the peer hands over its work",
+	"selector":     "its labels do not match the node selector",
+	"no-cpu":       "too little CPU left",
+	"no-memory":    "too little memory left",
+	"refused":      "the peer refused",
+	"later-choice": "fit, but later in the replica's order",
+}
+
+func (a *app) printWhy(raw json.RawMessage) error {
+	var why api.Why
+	if err := json.Unmarshal(raw, &why); err != nil {
+		return fail(exitFailed, "the peer's answer is not understood: %w: is it of another version?", err)
+	}
+	switch {
+	case !why.Wanted:
+		fmt.Fprintf(a.stdout, "%s is not wanted any more\n", why.Replica)
+	case why.Peer == "":
+		fmt.Fprintf(a.stdout, "%s is pending: %s\n", why.Replica, orElse(why.Pending, "not planned yet"))
+	default:
+		fmt.Fprintf(a.stdout, "%s belongs on %s: %s\n", why.Replica, why.Peer, orElse(rules[why.Rule], why.Rule))
+	}
+	for _, i := range why.Instances {
+		fmt.Fprintf(a.stdout, "  on %s: %s\n", i.Peer, instanceText(i))
+	}
+	if len(why.Verdicts) > 0 {
+		g := grid{headings: []string{"PEER", "VERDICT", "REASON"}}
+		for _, v := range why.Verdicts {
+			g.add(v.Peer, v.Rule, orElse(v.Detail, rules[v.Rule]))
+		}
+		fmt.Fprintln(a.stdout)
+		if err := g.print(a.stdout, true); err != nil {
+			return err
+		}
+	}
+	if len(why.Events) == 0 {
+		return nil
+	}
+	fmt.Fprintln(a.stdout)
+	var g grid
+	fillEvents(&g, why.Events)
+	return g.print(a.stdout, true)
+}
+
+func instanceText(i api.Instance) string {
+	text := i.State
+	if i.Ready {
+		text += ", ready"
+	}
+	if !i.Current {
+		text += ", of the revision before"
+	}
+	for _, c := range i.Containers {
+		if !c.Ready && (c.Reason != "" || c.Detail != "") {
+			text += fmt.Sprintf("; container %s: %s", c.Name, strings.TrimSpace(c.Reason+" "+c.Detail))
+		}
+		if c.Restarts > 0 {
+			text += fmt.Sprintf("; container %s restarted %d times", c.Name, c.Restarts)
+		}
+	}
+	return text
+}
+
+func newTicket(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "ticket", Short: "Tickets with which new peers join", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(newTicketCreate(a))
+	return c
+}
+
+func newTicketCreate(a *app) *cobra.Command {
+	var uses int
+	var expires time.Duration
+	c := &cobra.Command{
+		Use:     "create",
+		Short:   "Make a ticket; it is printed once and kept nowhere",
+		Example: "  shoal ticket create --uses 4 --expires 30m",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			body, err := json.Marshal(api.TicketRequest{Uses: uses, Expires: expires.String()})
+			if err != nil {
+				return err
+			}
+			var ticket api.Ticket
+			if _, err := a.client().do(c.Context(), call{method: "POST", path: "/apis/shoal/v1/tickets", body: body, into: &ticket}); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stderr, "for %d uses until %s: on the new machine, run 'shoal agent --join HOST:PORT --ticket TICKET'\n",
+				ticket.Uses, ticket.Expires.Local().Format(time.RFC3339))
+			_, err = fmt.Fprintln(a.stdout, ticket.Ticket)
+			return err
+		},
+	}
+	c.Flags().IntVar(&uses, "uses", 1, "how many peers may join with it")
+	c.Flags().DurationVar(&expires, "expires", time.Hour, "how long it is good")
+	return c
+}
+
+func newLeave(a *app) *cobra.Command {
+	var within time.Duration
+	c := &cobra.Command{
+		Use:   "leave",
+		Short: "Hand this peer's work over to others, then stop it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			body, err := json.Marshal(api.LeaveRequest{Within: within.String()})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.stderr, "handing over; this takes until the replacements are ready")
+			if _, err := a.client().do(c.Context(), call{method: "POST", path: "/apis/shoal/v1/leave", body: body}); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(a.stdout, "the peer has left the cluster")
+			return err
+		},
+	}
+	c.Flags().DurationVar(&within, "within", 5*time.Minute, "leave after this time even when not all is handed over")
+	return c
+}
+
+// openFile opens what a command reads: a file, or standard input.
+func (a *app) openFile(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fail(exitNotFound, "there is no file %s", name)
+	}
+	return file, err
+}

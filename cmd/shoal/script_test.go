@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"shoal/crdt"
+	"shoal/gossip"
+	"shoal/peer/api"
+	"shoal/peer/api/apitest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"shoal": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv)) },
+	})
+}
+
+// TestScripts plays the scripts in testdata against the API of one imagined peer, p1, over a unix
+// socket. Besides testscript's own commands they have:
+//
+//	peer NAME alive|failed     another peer becomes a member
+//	rival NAME DEPLOYMENT FIELD VALUE
+//	                           another peer writes a field without having seen what was written after "before"
+//	before DEPLOYMENT          marks that moment
+//	code N PROGRAM ARGUMENT…   runs a program that must end with exit code N
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		Setup:               startPeer,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival, "code": code},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+type backendKey struct{}
+
+type seenKey struct{}
+
+func startPeer(env *testscript.Env) error {
+	backend := apitest.New("p1")
+	socket := filepath.Join(env.WorkDir, "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: api.New(backend, api.Info{Version: "test", Self: apitest.ID("p1")}),
+		ConnContext: api.ConnContext, ReadHeaderTimeout: time.Second}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	env.Defer(func() {
+		server.Close()
+		if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+			panic(err)
+		}
+	})
+	env.Setenv("SHOAL_SOCKET", socket)
+	env.Values[backendKey{}] = backend
+	env.Values[seenKey{}] = &crdt.Seen{}
+	return nil
+}
+
+func backendOf(ts *testscript.TestScript) *apitest.Backend {
+	return ts.Value(backendKey{}).(*apitest.Backend)
+}
+
+func addPeer(ts *testscript.TestScript, _ bool, args []string) {
+	states := map[string]gossip.State{"alive": gossip.Alive, "failed": gossip.Failed}
+	backendOf(ts).AddPeer(args[0], states[args[1]], nil)
+}
+
+func keyOf(name string) crdt.Key {
+	return crdt.Key{Kind: "Deployment", Namespace: "default", Name: name}
+}
+
+func markBefore(ts *testscript.TestScript, _ bool, args []string) {
+	*ts.Value(seenKey{}).(*crdt.Seen) = backendOf(ts).Seen(keyOf(args[0]))
+}
+
+func rival(ts *testscript.TestScript, _ bool, args []string) {
+	seen := *ts.Value(seenKey{}).(*crdt.Seen)
+	backendOf(ts).Rival(args[0], keyOf(args[1]), seen, crdt.Change{Path: crdt.Path(args[2]), Value: []byte(args[3])})
+}
+
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if want, err := strconv.Atoi(args[0]); err != nil || got != want {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
