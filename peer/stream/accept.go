@@ -18,7 +18,7 @@ const (
 	maxJoin     = 64 << 10
 	maxProof    = 64 << 10
 	joinTimeout = 10 * time.Second
-	joinsAtOnce = 4 // a request beyond these is refused, and may be tried again
+	joinsAtOnce = 4 // requests beyond these wait, within their time
 )
 
 var errStranger = errors.New("stream: the other end could not show that it belongs to this cluster")
@@ -72,6 +72,8 @@ func answer(stream network.Stream, protocols []protocol.ID) (protocol.ID, error)
 }
 
 func (s *Streams) serveMessages(from trust.PeerID, stream network.Stream) {
+	release := s.take(from, stream)
+	defer release()
 	defer func() { _ = stream.Reset() }()
 	in := bufio.NewReaderSize(stream, 4<<10)
 	for {
@@ -85,16 +87,20 @@ func (s *Streams) serveMessages(from trust.PeerID, stream network.Stream) {
 
 func (s *Streams) serveJoin(from trust.PeerID, stream network.Stream) {
 	defer stream.Close()
-	select {
-	case s.joins <- struct{}{}:
-		defer func() { <-s.joins }()
-	default:
-		_ = stream.Reset()
-		return
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, joinTimeout)
 	defer cancel()
 	_ = stream.SetDeadline(time.Now().Add(joinTimeout))
+	if !s.rates.allow(stream.Conn().RemoteMultiaddr(), time.Now()) {
+		_ = stream.Reset()
+		return
+	}
+	select {
+	case s.joins <- struct{}{}:
+		defer func() { <-s.joins }()
+	case <-ctx.Done():
+		_ = stream.Reset()
+		return
+	}
 	request, err := readFrame(stream, maxJoin)
 	if err != nil {
 		_ = stream.Reset()

@@ -14,7 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/multiformats/go-multistream"
 
 	"shoal/peer/trust"
@@ -70,7 +70,7 @@ func dialName(ctx context.Context, config JoinConfig) (net.Conn, error) {
 	return nil, err
 }
 
-// ask does by hand what the swarm does with a known peer: agree on TLS, on yamux, and on the protocol.
+// ask does by hand what the swarm does with a known peer: agree on Noise, on yamux, and on the protocol.
 func ask(ctx context.Context, config JoinConfig, raw net.Conn, request func(trust.PeerID) []byte) (trust.PeerID, []byte, error) {
 	secure, err := secureTo(ctx, config.PrivateKey, raw)
 	if err != nil {
@@ -98,17 +98,21 @@ func ask(ctx context.Context, config JoinConfig, raw net.Conn, request func(trus
 	return remote, reply, err
 }
 
-// secureTo offers no early choice of muxer, so that one is agreed on in the open.
+// secureTo takes whoever answers, and offers no early choice of muxer, so that one is agreed on in the open.
 func secureTo(ctx context.Context, key ed25519.PrivateKey, raw net.Conn) (sec.SecureConn, error) {
 	private, _, err := identityOf(key)
 	if err != nil {
 		return nil, err
 	}
-	security, err := tls.New(tls.ID, private, nil)
+	plain, err := noise.New(noise.ID, private, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := multistream.SelectProtoOrFail(protocol.ID(tls.ID), raw); err != nil {
+	security, err := plain.WithSessionOptions(noise.DisablePeerIDCheck())
+	if err != nil {
+		return nil, err
+	}
+	if err := multistream.SelectProtoOrFail(protocol.ID(noise.ID), raw); err != nil {
 		return nil, err
 	}
 	return security.SecureOutbound(ctx, raw, "")

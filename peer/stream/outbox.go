@@ -11,6 +11,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"shoal/peer/trust"
 )
 
 const (
@@ -19,21 +21,25 @@ const (
 	writeTimeout  = 10 * time.Second
 	idleAtMost    = 2 * time.Minute
 	retryFirst    = 100 * time.Millisecond
-	retryMost     = 2 * time.Second
+	retryMost     = time.Second // together with the time of a dial, how late a heal is noticed
 )
 
-// outbox holds what waits for one peer, and sends it in order. Its goroutine lives while there is something to send or
-// a stream to keep.
+// outbox holds what waits for one peer, and sends it in order on a goroutine of its own. It is gone after some idle time.
 type outbox struct {
 	streams *Streams
+	name    trust.PeerID
 	to      peer.ID
+	wake    chan struct{} // has an entry when something was queued
+	met     chan struct{} // has an entry when a connection with the peer came about
 
-	mu      sync.Mutex
-	at      netip.AddrPort
-	queue   [][]byte
-	bytes   int
-	running bool
-	wake    chan struct{}
+	mu    sync.Mutex
+	at    netip.AddrPort
+	queue [][]byte
+	bytes int
+}
+
+func newOutbox(s *Streams, name trust.PeerID, to peer.ID) *outbox {
+	return &outbox{streams: s, name: name, to: to, wake: make(chan struct{}, 1), met: make(chan struct{}, 1)}
 }
 
 // put queues a message; false if there is no room.
@@ -46,51 +52,62 @@ func (o *outbox) put(at netip.AddrPort, message []byte) bool {
 	}
 	o.queue = append(o.queue, message)
 	o.bytes += len(message)
-	if !o.running {
-		o.running = true
-		o.streams.group.Go(o.run)
-	}
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	signal(o.wake)
 	return true
 }
 
-// next takes the oldest message, waiting for one for a while; false when the outbox may rest.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// next takes the oldest message, waiting for one for a while; false when the outbox is over.
 func (o *outbox) next(ctx context.Context) ([]byte, bool) {
 	idle := time.NewTimer(idleAtMost)
 	defer idle.Stop()
 	for {
-		o.mu.Lock()
-		if len(o.queue) > 0 && ctx.Err() == nil {
-			message := o.queue[0]
-			o.queue = o.queue[1:]
-			o.bytes -= len(message)
-			o.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if message, ok := o.pop(); ok {
 			return message, true
 		}
-		o.mu.Unlock()
 		select {
 		case <-o.wake:
 		case <-idle.C:
-			if o.rest() {
+			if o.retire() {
 				return nil, false
 			}
 		case <-ctx.Done():
-			return nil, false
 		}
 	}
 }
 
-// rest ends the goroutine unless something has come meanwhile.
-func (o *outbox) rest() bool {
+func (o *outbox) pop() ([]byte, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		return nil, false
+	}
+	message := o.queue[0]
+	o.queue[0] = nil
+	o.queue = o.queue[1:]
+	o.bytes -= len(message)
+	return message, true
+}
+
+// retire takes the outbox out of service unless something has come meanwhile.
+func (o *outbox) retire() bool {
+	o.streams.mu.Lock()
+	defer o.streams.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.queue) > 0 {
 		return false
 	}
-	o.running = false
+	delete(o.streams.outboxes, o.name)
 	return true
 }
 
@@ -109,28 +126,32 @@ func (o *outbox) run() {
 		if !ok {
 			return
 		}
-		for tries := 0; tries < 2; tries++ {
-			if stream == nil {
-				stream = o.open(ctx)
-			}
-			if stream != nil && writeFrame(stream, message) == nil {
-				wait = retryFirst
-				break
-			}
-			if stream != nil {
-				_ = stream.Reset()
-				stream = nil
-				continue
-			}
-			if !pause(ctx, wait/2+rand.N(wait)) {
-				return
-			}
-			wait = min(2*wait, retryMost)
+		if stream = o.deliver(ctx, stream, message); stream != nil {
+			wait = retryFirst
+			continue
 		}
-		if stream == nil {
-			o.streams.lost.Add(1)
+		o.streams.lost.Add(1)
+		if !o.pause(ctx, wait/2+rand.N(wait)) {
+			return
 		}
+		wait = min(2*wait, retryMost)
 	}
+}
+
+// deliver sends one message on stream, or on a new one where that has broken, and returns the stream to go on with;
+// nil if the message is lost.
+func (o *outbox) deliver(ctx context.Context, stream network.Stream, message []byte) network.Stream {
+	for range 2 {
+		if stream == nil {
+			stream = o.open(ctx)
+		}
+		if stream == nil || writeFrame(stream, message) == nil {
+			return stream
+		}
+		_ = stream.Reset()
+		stream = nil
+	}
+	return nil
 }
 
 func (o *outbox) open(ctx context.Context) network.Stream {
@@ -144,16 +165,17 @@ func (o *outbox) open(ctx context.Context) network.Stream {
 	return stream
 }
 
-// pause waits; false if ctx ended first.
-func pause(ctx context.Context, span time.Duration) bool {
+// pause waits before the next attempt, at most until the peer itself has connected; false if ctx ended first.
+func (o *outbox) pause(ctx context.Context, span time.Duration) bool {
 	timer := time.NewTimer(span)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+	case <-o.met:
 	case <-ctx.Done():
 		return false
 	}
+	return true
 }
 
 func writeFrame(stream network.Stream, message []byte) error {

@@ -56,9 +56,11 @@ type Streams struct {
 	group   sync.WaitGroup
 	lost    atomic.Uint64
 	joins   chan struct{}
+	rates   *rates
 
 	mu       sync.Mutex
-	outboxes map[trust.PeerID]*outbox
+	outboxes map[trust.PeerID]*outbox // of those to whom something is being sent
+	inboxes  map[trust.PeerID]*inbox  // of those who have a message stream open
 	closed   bool
 }
 
@@ -69,7 +71,8 @@ func New(config Config, handler peer.StreamHandler) (*Streams, error) {
 	if config.Network == nil {
 		config.Network = tcp{}
 	}
-	s := &Streams{handler: handler, joins: make(chan struct{}, joinsAtOnce), outboxes: map[trust.PeerID]*outbox{}}
+	s := &Streams{handler: handler, joins: make(chan struct{}, joinsAtOnce), rates: newRates(),
+		outboxes: map[trust.PeerID]*outbox{}, inboxes: map[trust.PeerID]*inbox{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(config); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -97,6 +100,7 @@ func (s *Streams) start(config Config) error {
 		return err
 	}
 	s.swarm.SetStreamHandler(s.accept)
+	s.swarm.Notify(&network.NotifyBundle{ConnectedF: s.connected})
 	at, err := multiaddr(config.Bind)
 	if err != nil {
 		return err
@@ -104,13 +108,13 @@ func (s *Streams) start(config Config) error {
 	if err := errors.Join(s.swarm.AddTransport(over), s.swarm.Listen(at)); err != nil {
 		return fmt.Errorf("streams cannot listen on %s: %w: choose another port with --port, or end what uses it", config.Bind, err)
 	}
+	s.group.Go(s.sweep)
 	return nil
 }
 
 // Send implements peer.Streams.
 func (s *Streams) Send(to trust.PeerID, at netip.AddrPort, message []byte) {
-	box := s.outbox(to)
-	if box == nil || len(message) > MaxMessage || !box.put(at, message) {
+	if len(message) > MaxMessage || !s.put(to, at, message) {
 		s.lost.Add(1)
 	}
 }
@@ -118,22 +122,38 @@ func (s *Streams) Send(to trust.PeerID, at netip.AddrPort, message []byte) {
 // Lost counts messages that were dropped because a queue was full or a peer could not be reached.
 func (s *Streams) Lost() uint64 { return s.lost.Load() }
 
-func (s *Streams) outbox(to trust.PeerID) *outbox {
+// put queues a message for a peer. An outbox exists only while it has something to do, so that their number follows
+// the traffic and not the history.
+func (s *Streams) put(to trust.PeerID, at netip.AddrPort, message []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil
+		return false
 	}
-	if box := s.outboxes[to]; box != nil {
-		return box
+	box := s.outboxes[to]
+	if box == nil {
+		id, err := toLibp2p(to)
+		if err != nil || len(s.outboxes) >= outboxesAtMost {
+			return false
+		}
+		box = newOutbox(s, to, id)
+		s.outboxes[to] = box
+		s.group.Go(box.run)
 	}
-	id, err := toLibp2p(to)
-	if err != nil || len(s.outboxes) >= outboxesAtMost {
-		return nil
+	return box.put(at, message)
+}
+
+// connected wakes an outbox that waits to try again: who could not be reached has come by itself.
+func (s *Streams) connected(_ network.Network, conn network.Conn) {
+	from, err := fromLibp2p(conn.RemotePeer())
+	if err != nil {
+		return
 	}
-	box := &outbox{streams: s, to: id, wake: make(chan struct{}, 1)}
-	s.outboxes[to] = box
-	return box
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if box := s.outboxes[from]; box != nil {
+		signal(box.met)
+	}
 }
 
 // open connects to a peer where it was last known and agrees on a protocol.
@@ -151,6 +171,7 @@ func (s *Streams) open(ctx context.Context, to libpeer.ID, at netip.AddrPort, sp
 	if err != nil {
 		return nil, err
 	}
+	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
 	if err := negotiate(stream, speak, s.handler.Proof()); err != nil {
 		_ = stream.Reset()
 		return nil, err
@@ -193,7 +214,8 @@ func (s *Streams) Dial(ctx context.Context, to trust.PeerID, at netip.AddrPort) 
 	return conn{stream}, nil
 }
 
-// Close implements peer.Streams. It returns when every goroutine has ended.
+// Close implements peer.Streams. It returns when all connections are closed and every goroutine has ended, save those
+// that are within a call of the handler, which end with it.
 func (s *Streams) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -213,10 +235,19 @@ func (s *Streams) Close() error {
 // conn is a stream as a net.Conn.
 type conn struct{ network.Stream }
 
-func (c conn) LocalAddr() net.Addr  { return name(c.Stream.Conn().LocalPeer().String()) }
-func (c conn) RemoteAddr() net.Addr { return name(c.Stream.Conn().RemotePeer().String()) }
+func (c conn) LocalAddr() net.Addr  { return nameOf(c.Stream.Conn().LocalPeer()) }
+func (c conn) RemoteAddr() net.Addr { return nameOf(c.Stream.Conn().RemotePeer()) }
 
+// name is a peer's ID as an address.
 type name string
+
+func nameOf(id libpeer.ID) name {
+	own, err := fromLibp2p(id)
+	if err != nil {
+		return name(id.String())
+	}
+	return name(own)
+}
 
 func (name) Network() string  { return "shoal" }
 func (n name) String() string { return string(n) }

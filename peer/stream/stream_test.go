@@ -74,6 +74,12 @@ func (d *desk) wait(t *testing.T, n int) []string {
 	}
 }
 
+func (d *desk) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.got)
+}
+
 func newTestKey(t *testing.T) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)

@@ -15,7 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
-	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sys/unix"
@@ -76,7 +76,7 @@ func muxer() *yamux.Transport {
 
 func newCarrier(key libp2p.PrivKey, over Network) (*carrier, error) {
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: muxer()}}
-	security, err := tls.New(tls.ID, key, muxers)
+	security, err := noise.New(noise.ID, key, muxers)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (c *carrier) Listen(at ma.Multiaddr) (transport.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := manet.WrapNetListener(raw)
+	listener, err := manet.WrapNetListener(newDoor(raw))
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
