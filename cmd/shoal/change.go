@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"shoal/peer/api"
 	"shoal/peer/manifest"
 )
 
@@ -138,7 +141,7 @@ func newSet(a *app) *cobra.Command {
 }
 
 func newSetEnv(a *app) *cobra.Command {
-	var container string
+	var containers []string
 	var wait waitFlags
 	c := &cobra.Command{
 		Use:   "env TYPE/NAME NAME=VALUE… NAME-…",
@@ -151,11 +154,11 @@ func newSetEnv(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.set(c, args[0], container, wait, func(string) any { return map[string]any{"env": env} })
+			return a.set(c, args[0], containers, wait, func(string) map[string]any { return map[string]any{"env": env} })
 		},
 	}
 	a.namespaceFlags(c)
-	c.Flags().StringVarP(&container, "container", "c", "", "only in this container (default all)")
+	c.Flags().StringSliceVarP(&containers, "container", "c", nil, "only in these containers (default all)")
 	wait.add(c)
 	return c
 }
@@ -191,7 +194,9 @@ func newSetImage(a *app) *cobra.Command {
 				}
 				images[name] = image
 			}
-			return a.setImages(c, args[0], images, wait)
+			return a.set(c, args[0], slices.Sorted(maps.Keys(images)), wait, func(container string) map[string]any {
+				return map[string]any{"image": images[container]}
+			})
 		},
 	}
 	a.namespaceFlags(c)
@@ -199,26 +204,9 @@ func newSetImage(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) setImages(c *cobra.Command, target string, images map[string]string, wait waitFlags) error {
-	used := map[string]bool{}
-	err := a.set(c, target, "", wait, func(container string) any {
-		image, ok := images[container]
-		if !ok {
-			return nil
-		}
-		used[container] = true
-		return map[string]any{"image": image}
-	})
-	for name := range images {
-		if err == nil && !used[name] {
-			return fail(exitNotFound, "%s has no container %q", target, name)
-		}
-	}
-	return err
-}
-
-// set patches the containers of a Deployment with what patch returns for each; nil leaves one as it is.
-func (a *app) set(c *cobra.Command, target, only string, wait waitFlags, patch func(container string) any) error {
+// set patches containers of a Deployment with what patch returns for each: those named, which must all
+// exist, or all where none is named.
+func (a *app) set(c *cobra.Command, target string, only []string, wait waitFlags, patch func(container string) map[string]any) error {
 	names, err := parseNames([]string{target})
 	if err != nil {
 		return err
@@ -231,28 +219,30 @@ func (a *app) set(c *cobra.Command, target, only string, wait waitFlags, patch f
 	if err != nil {
 		return err
 	}
-	list := []any{}
-	for _, name := range containers {
-		if only != "" && name != only {
-			continue
-		}
-		if fields, ok := patch(name).(map[string]any); ok {
-			fields["name"] = name
-			list = append(list, fields)
+	for _, name := range only {
+		if !slices.Contains(containers, name) {
+			return fail(exitNotFound, "%s has no container %q: it has %s", o, name, strings.Join(containers, ", "))
 		}
 	}
-	if len(list) == 0 {
-		return fail(exitNotFound, "no such container: %s has %s", o, strings.Join(containers, ", "))
+	if len(only) == 0 {
+		only = containers
+	}
+	list := []any{}
+	for _, name := range only {
+		fields := patch(name)
+		fields["name"] = name
+		list = append(list, fields)
 	}
 	body, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": list}}}})
 	if err != nil {
 		return err
 	}
 	path := query(o.Path(a.namespace, o.name), "fieldManager", setManager)
-	if _, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/strategic-merge-patch+json", body: body}); err != nil {
+	header, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/strategic-merge-patch+json", body: body})
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s configured\n", o)
+	fmt.Fprintf(a.stdout, "%s %s\n", o, header.Get(api.HeaderResult))
 	return a.awaitAll(c, names, wait)
 }
 

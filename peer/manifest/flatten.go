@@ -71,6 +71,11 @@ func (w *flattener) value(path string, f *field, value any) {
 	case nil:
 	case map[string]any:
 		before := len(w.fields)
+		if s := shapeOf(f); s != nil && len(value) > 0 {
+			if value = without(value, sortedKeys(s.server)...); len(value) == 0 {
+				return // all of it was the server's
+			}
+		}
 		for _, name := range sortedKeys(value) {
 			w.member(shapeOf(f), path+"/"+escape.Replace(name), name, value[name])
 		}

@@ -192,3 +192,15 @@ func TestFlattenRefusesEntriesWithoutKey(t *testing.T) {
 		}
 	}
 }
+
+func TestFlattenLeavesOutTheServersFields(t *testing.T) {
+	tree := map[string]any{
+		"apiVersion": "apps/v1", "kind": "Deployment", "status": map[string]any{"replicas": json.Number("1")},
+		"metadata": map[string]any{"name": "x", "namespace": "default", "uid": "u", "resourceVersion": "1", "generation": json.Number("2")},
+		"spec":     map[string]any{"template": map[string]any{"metadata": map[string]any{"creationTimestamp": nil}}},
+	}
+	fields, err := Flatten("Deployment", tree)
+	if diff := cmp.Diff(map[crdt.Path]json.RawMessage{"spec/template": json.RawMessage("{}")}, fields); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+}
