@@ -56,6 +56,7 @@ func (in *instance) adopted(statuses []runtime.Status) {
 		}
 	}
 	in.prepared = known == len(in.containers) && known > 0
+	in.dormant = !slices.ContainsFunc(in.containers, func(c container) bool { return c.phase == runtime.Running })
 }
 
 // startAdopted dates the running containers on this program's clock. It runs in the first flush.

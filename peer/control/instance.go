@@ -62,6 +62,7 @@ type instance struct {
 	surplus   time.Duration // since it is surplus: when it goes; 0 when it is not
 	everReady bool
 	wasReady  bool // as last observed
+	dormant   bool // adopted when none of it ran, and not started since
 }
 
 // container is one container of an instance.

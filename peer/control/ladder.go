@@ -11,7 +11,7 @@ import (
 func (m *Machine) advance() {
 	for _, id := range m.heldIDs {
 		in := m.held[id]
-		if in.inflight != nil || in.retryAt > m.now.Elapsed {
+		if in.inflight != nil || in.retryAt > m.now.Elapsed || m.sleeps(in) {
 			continue
 		}
 		action := in.next(m.now.Elapsed)
@@ -22,6 +22,16 @@ func (m *Machine) advance() {
 		m.rowDirty = true
 		m.out.Actions = append(m.out.Actions, *action)
 	}
+}
+
+// sleeps says whether an instance waits until the others have said whether they replaced it meanwhile: after a
+// loss of power, what runs elsewhere by now stays there (P8).
+func (m *Machine) sleeps(in *instance) bool {
+	if in.dormant && !in.stopping && (!m.settled() || m.planner.stale || in.surplus != 0) {
+		return true
+	}
+	in.dormant = false
+	return false
 }
 
 // next is the action that takes an instance one rung further; nil if there is none now.
