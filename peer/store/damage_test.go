@@ -166,7 +166,7 @@ func TestZeroedPages(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	data, stored := sound(t)
 	refused := 0
-	for offset := int64(0); offset < usedBytes(t, data); offset += 101 {
+	for offset := int64(0); offset < usedBytes(t, data); offset += 211 {
 		broken := append([]byte(nil), data...)
 		broken[offset] ^= 1 << (offset % 8)
 		if survives(t, fmt.Sprintf("bit %d of byte %d flipped", offset%8, offset), broken, stored) {

@@ -14,7 +14,6 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"shoal/crdt"
 	"shoal/peer"
 	"shoal/peer/replication"
 )
@@ -221,7 +220,7 @@ func (s *Store) Load() (peer.Stored, error) {
 // read takes in all records, in the order of their keys.
 func read(tx *bbolt.Tx, out *peer.Stored) error {
 	err := each(tx, opsBucket, func(_ string, content []byte) error {
-		op, err := decodeOp(append([]byte(nil), content...))
+		op, err := replication.DecodeOp(append([]byte(nil), content...))
 		out.Ops = append(out.Ops, op)
 		return err
 	})
@@ -241,12 +240,6 @@ func read(tx *bbolt.Tx, out *peer.Stored) error {
 		return err
 	})
 }
-
-// encodeOp and decodeOp are variables for the tests of this package alone.
-var (
-	encodeOp func(crdt.Op) []byte          = replication.EncodeOp
-	decodeOp func([]byte) (crdt.Op, error) = replication.DecodeOp
-)
 
 // damage marks an error as found in the content of the file.
 type damage struct{ fault string }
@@ -285,7 +278,7 @@ func (s *Store) Commit(batch peer.Batch) error {
 
 func apply(tx *bbolt.Tx, batch peer.Batch, sum *totals) error {
 	for _, op := range batch.Put {
-		if err := put(tx, opsBucket, opKey(op.Key, op.Stamp), encodeOp(op), sum); err != nil {
+		if err := put(tx, opsBucket, opKey(op.Key, op.Stamp), replication.EncodeOp(op), sum); err != nil {
 			return err
 		}
 	}

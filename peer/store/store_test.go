@@ -21,11 +21,10 @@ import (
 	"shoal/gossip"
 	"shoal/peer"
 	"shoal/peer/control"
+	"shoal/peer/replication"
 )
 
 func TestMain(m *testing.M) {
-	encodeOp = func(op crdt.Op) []byte { data, _ := json.Marshal(op); return data }
-	decodeOp = func(data []byte) (op crdt.Op, err error) { return op, json.Unmarshal(data, &op) }
 	if dir := os.Getenv(crashDirVariable); dir != "" {
 		commitForEver(dir)
 	}
@@ -58,14 +57,18 @@ func commit(t *testing.T, s *Store, batch peer.Batch) {
 	}
 }
 
+// writer is the ID of a made-up peer.
+var writer = crdt.PeerID(strings.Repeat("5a", 32))
+
 // numbered is one of a series of operations on ten objects.
 func numbered(n int) crdt.Op {
-	return crdt.Op{
+	return replication.Seal(crdt.Op{
 		Key:     crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint("web", n%10)},
-		Stamp:   crdt.Stamp{Time: crdt.Time(n + 1), Writer: "aa"},
-		Manager: "test", Changes: []crdt.Change{{Path: "spec/replicas", Value: fmt.Append(nil, n)}},
-		Signed: make([]byte, 200), Signature: make([]byte, 64),
-	}
+		Stamp:   crdt.Stamp{Time: crdt.Time(n + 1), Writer: writer},
+		Seen:    crdt.Seen{writer: crdt.Time(n)},
+		Manager: "test", User: "somebody",
+		Changes: []crdt.Change{{Path: "spec/replicas", Value: fmt.Append(nil, n)}, {Path: "spec/note", Value: fmt.Appendf(nil, "%0200d", n)}},
+	}, func([]byte) []byte { return bytes.Repeat([]byte{byte(n)}, 64) })
 }
 
 func puts(from, to int) peer.Batch {
