@@ -161,7 +161,11 @@ output begins with the peer's name. The exit code is that of the command; of sev
 			if err != nil {
 				return err
 			}
-			code, err := net.Run(ctx, peers, args[1:], testnet.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+			command := args[1:]
+			if command[0] == "--" {
+				command = command[1:]
+			}
+			code, err := net.Run(ctx, peers, command, testnet.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 			if err != nil {
 				return err
 			}

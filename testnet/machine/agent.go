@@ -2,14 +2,13 @@ package machine
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // The processes of an agent, for VerbKill.
@@ -46,24 +45,32 @@ func (m *initd) status() Reply {
 	return Reply{Agent: &agent}
 }
 
-// killAgent sends SIGKILL to one process of the agent and to nothing else.
-func (m *initd) killAgent(which []string) error {
+// killAgent sends SIGKILL to one process of the agent and to nothing else, and returns when it has ended.
+func (m *initd) killAgent(ctx context.Context, which []string) error {
+	victim, err := m.victim(which)
+	if err != nil {
+		return err
+	}
+	return victim.Kill(ctx)
+}
+
+func (m *initd) victim(which []string) (Process, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.agent == 0 {
-		return fmt.Errorf("no agent runs on %s", m.peer)
+		return Process{}, fmt.Errorf("no agent runs on %s", m.peer)
 	}
-	if len(which) == 1 && which[0] == AgentSupervisor {
-		return unix.Kill(m.agent, unix.SIGKILL)
-	}
-	if len(which) == 1 && which[0] == AgentMain {
+	switch {
+	case len(which) == 1 && which[0] == AgentSupervisor:
+		return Identify(m.agent)
+	case len(which) == 1 && which[0] == AgentMain:
 		pid, err := mainOf(m.agent)
 		if err != nil {
-			return err
+			return Process{}, err
 		}
-		return unix.Kill(pid, unix.SIGKILL)
+		return Identify(pid)
 	}
-	return fmt.Errorf("an agent has a %s and a %s, not %q", AgentMain, AgentSupervisor, which)
+	return Process{}, fmt.Errorf("an agent has a %s and a %s, not %q", AgentMain, AgentSupervisor, which)
 }
 
 // mainOf finds the supervisor's child that runs the same program: containers and their starters run from other files.

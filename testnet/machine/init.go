@@ -89,7 +89,7 @@ func (m *initd) handle(ctx context.Context, request Request, files []*os.File) R
 	case VerbAgent:
 		return errorReply(m.startAgent(request))
 	case VerbKill:
-		return errorReply(m.killAgent(request.Argv))
+		return errorReply(m.killAgent(ctx, request.Argv))
 	case VerbRun:
 		return m.run(ctx, request, files)
 	case VerbStatus:
