@@ -18,13 +18,19 @@ const (
 	exitDamaged     = 8 // the state is damaged or in use
 )
 
-// codedError is an error with the exit code that it means.
+// codedError is an error with the exit code that it means. Without err, what failed has been said already.
 type codedError struct {
 	code int
 	err  error
 }
 
-func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
 func (e *codedError) Unwrap() error { return e.err }
 
 // fail makes an error that ends shoal with code.

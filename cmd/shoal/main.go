@@ -60,7 +60,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env func(stri
 	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}, commands...)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && err.Error() != "" {
 		fmt.Fprintln(stderr, "shoal: "+strings.TrimPrefix(err.Error(), "shoal: "))
 	}
 	return codeOf(err)
