@@ -157,6 +157,21 @@ func TestApplyOwnsItsFields(t *testing.T) {
 	}
 }
 
+func TestApplyOfAPart(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	const part = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","labels":{"tier":"front"}}}`
+	path := deploymentsPath + "/web?fieldManager=other"
+	w := c.must(422, "PATCH", path, "application/apply-patch+yaml", part)
+	want(t, w, "details.causes.0.field", "spec")
+	c.apply(webManifest)
+	c.must(200, "PATCH", path, "application/apply-patch+yaml", part)
+	want(t, c.apply(webManifest), "metadata.labels.tier", "front")
+	c.must(200, "PATCH", path, "application/apply-patch+yaml", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"}}`)
+	if labels := dig(t, c.get(deploymentsPath+"/web"), "metadata.labels"); labels != nil {
+		t.Errorf("labels are still %v", labels)
+	}
+}
+
 func TestCreateReplacePatchDelete(t *testing.T) {
 	c := newClient(t, apitest.New("p1"), "p1")
 	made := c.must(201, "POST", deploymentsPath, "application/yaml", webManifest)
@@ -205,6 +220,7 @@ func TestRefusals(t *testing.T) {
 		{400, "PUT", deploymentsPath + "/other", "", webManifest, `the object's name is "web"`},
 		{400, "PATCH", deploymentsPath + "/web", "application/apply-patch+yaml", webManifest, "needs a fieldManager"},
 		{415, "PATCH", deploymentsPath + "/web", "application/xml", "{}", "is not a patch"},
+		{415, "POST", deploymentsPath, "application/vnd.kubernetes.protobuf", "k8s", "not as protobuf"},
 		{400, "PATCH", deploymentsPath + "/web", "application/merge-patch+json", "{", "not JSON"},
 		{422, "PATCH", deploymentsPath + "/web", "application/merge-patch+json", `{"spec":{"replicas":"x"}}`, "must be a whole number"},
 		{400, "PATCH", deploymentsPath + "/web", "application/json-patch+json", `[{"op":"remove","path":"/x"}]`, "there is no x"},

@@ -40,11 +40,13 @@ var namespaces = &resource{
 func intent(o crdt.Object) object {
 	tree := manifest.Tree(o.Key, o.Fields)
 	meta := tree["metadata"].(object)
-	meta["uid"] = uid(o.Key.String(), fmt.Sprint(o.Created))
+	meta["uid"] = objectUID(o)
 	meta["creationTimestamp"] = timestamp(wallTime(o.Created.Time))
 	meta["generation"] = int64(o.Modified.Time >> 16)
 	return tree
 }
+
+func objectUID(o crdt.Object) string { return uid(o.Key.String(), fmt.Sprint(o.Created)) }
 
 // wallTime is the wall-clock part of a hybrid time.
 func wallTime(t crdt.Time) time.Time { return time.UnixMilli(int64(t >> 16)) }

@@ -11,7 +11,7 @@ import (
 
 var events = &resource{
 	kind: "Event", plural: "events", singular: "event", short: []string{"ev"}, namespaced: true,
-	verbs: readVerbs, needs: needs{notes: true},
+	verbs: readVerbs, needs: needs{notes: true, objects: true, replicas: true},
 	objects: eventObjects,
 	fields: []string{"involvedObject.kind", "involvedObject.name", "involvedObject.namespace", "involvedObject.uid",
 		"reason", "type"},
@@ -30,9 +30,24 @@ var events = &resource{
 
 // eventObjects are the notes of this peer, oldest first.
 func eventObjects(v *view) []object {
+	uids := map[string]string{}
+	for _, r := range v.replicas {
+		uids["Pod/"+string(r.ID)] = podUID(r, newest(r))
+	}
+	for _, objects := range v.objects {
+		for _, o := range objects {
+			uids[o.Key.Kind+"/"+o.Key.Namespace+"/"+o.Key.Name] = objectUID(o)
+		}
+	}
+	for _, m := range v.members {
+		uids["Node//"+v.name(crdt.PeerID(m.ID))] = uid("Node", string(m.ID))
+	}
 	var list []object
 	for _, n := range v.notes {
-		list = append(list, v.event(n))
+		e := v.event(n)
+		about := e["involvedObject"].(object)
+		about["uid"] = uids[fmt.Sprintf("%v/%v/%v", about["kind"], about["namespace"], about["name"])]
+		list = append(list, e)
 	}
 	return list
 }

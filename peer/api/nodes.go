@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"net/netip"
 	"sort"
 	"strings"
 
@@ -62,7 +63,7 @@ func (v *view) node(m control.MemberView) object {
 		"metadata": object{"name": name, "uid": uid("Node", string(id)), "labels": labels, "annotations": object{"shoal/peer": string(id)}},
 		"spec":     spec,
 		"status": object{"capacity": room, "allocatable": room, "images": images, "conditions": []any{nodeReady(m)},
-			"addresses": []any{object{"type": "InternalIP", "address": m.Addr.Addr().String()}, object{"type": "Hostname", "address": name}},
+			"addresses": addresses(m, name),
 			"nodeInfo":  object{"operatingSystem": "linux", "kubeletVersion": "shoal"}}}
 }
 
@@ -85,6 +86,18 @@ func nodeWord(o object) string {
 		word += ",SchedulingDisabled"
 	}
 	return word
+}
+
+// addresses are where a peer can be reached: its host's address, where it is known, and its name.
+func addresses(m control.MemberView, name string) []any {
+	list := []any{}
+	for _, at := range []netip.AddrPort{m.Addr, m.Stream} {
+		if at.Addr().IsValid() && !at.Addr().IsUnspecified() {
+			list = append(list, object{"type": "InternalIP", "address": at.Addr().String()})
+			break
+		}
+	}
+	return append(list, object{"type": "Hostname", "address": name})
 }
 
 func nodeAddress(o object) any {

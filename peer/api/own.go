@@ -44,7 +44,6 @@ func (s *Server) own(routes *http.ServeMux) {
 			}
 		})
 	}
-	routes.HandleFunc("GET /apis/shoal/v1", func(w http.ResponseWriter, r *http.Request) { serveResources(w, "shoal") })
 }
 
 // List is every list of the own group.

@@ -107,12 +107,10 @@ func (s *Server) serveVersions(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
-	var groups []object
-	for _, name := range []string{"apps", "shoal"} {
-		version := object{"groupVersion": name + "/v1", "version": "v1"}
-		groups = append(groups, object{"name": name, "versions": []any{version}, "preferredVersion": version})
-	}
-	writeJSON(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+	// The own group is left out: it has no objects that clients of Kubernetes could list.
+	version := object{"groupVersion": "apps/v1", "version": "v1"}
+	apps := object{"name": "apps", "versions": []any{version}, "preferredVersion": version}
+	writeJSON(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{apps}})
 }
 
 // serveResources lists the resources of one group.
@@ -134,8 +132,6 @@ func serveResources(w http.ResponseWriter, group string) {
 			object{"name": "deployments/status", "singularName": "", "namespaced": true, "kind": "Deployment", "verbs": []string{"get"}})
 	case "":
 		list = append(list, object{"name": "pods/log", "singularName": "", "namespaced": true, "kind": "Pod", "verbs": []string{"get"}})
-	case "shoal":
-		groupVersion = "shoal/v1"
 	}
 	writeJSON(w, http.StatusOK, object{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": groupVersion, "resources": list})
 }

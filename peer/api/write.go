@@ -66,6 +66,10 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 	if !t.writable {
 		return notAllowed("%s cannot be written: they are what peers observe%s", t.plural, map[bool]string{true: "; create a Deployment instead"}[t.resource == pods])
 	}
+	if strings.Contains(r.Header.Get("Content-Type"), "protobuf") {
+		return failure(http.StatusUnsupportedMediaType, "UnsupportedMediaType",
+			"objects are taken as JSON or YAML, not as protobuf: with kubectl create, add --dry-run=client -o yaml and pipe it into kubectl apply -f -")
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return err
@@ -102,17 +106,24 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 	return nil
 }
 
-// document decodes a whole object out of a body and holds it against the URL.
+// document decodes a whole object out of a body.
 func (t target) document(body []byte) (manifest.Document, error) {
 	documents, err := manifest.Decode("", body)
-	var faults manifest.Faults
-	if errors.As(err, &faults) {
-		return manifest.Document{}, t.invalid(t.name, faults)
-	}
-	if len(documents) != 1 {
+	if err == nil && len(documents) != 1 {
 		return manifest.Document{}, badRequest("one object is needed, not %d", len(documents))
 	}
-	d := documents[0]
+	if err != nil {
+		return t.fit(manifest.Document{}, err)
+	}
+	return t.fit(documents[0], nil)
+}
+
+// fit holds a decoded object against the URL.
+func (t target) fit(d manifest.Document, err error) (manifest.Document, error) {
+	var faults manifest.Faults
+	if errors.As(err, &faults) {
+		return d, t.invalid(t.name, faults)
+	}
 	if d.Key.Kind != t.kind {
 		return d, badRequest("this is a %s, not a %s", d.Key.Kind, t.kind)
 	}
@@ -244,7 +255,7 @@ func (c *change) apply(t target, r *http.Request, body []byte) error {
 	if c.manager == "" {
 		return badRequest("apply needs a fieldManager")
 	}
-	d, err := t.document(body)
+	d, err := t.fit(manifest.DecodePart(body))
 	if err != nil {
 		return err
 	}
@@ -302,8 +313,8 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 		if exists && len(changes) == 0 {
 			return outcome{object: tree}, v, nil
 		}
-		if c.dryRun {
-			return s.preview(res, c, current, changes, v)
+		if after, err := res.preview(c, current, changes); err != nil || c.dryRun {
+			return after, v, err
 		}
 		w := control.Write{Key: c.key, Verb: verbFor(exists), Seen: current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
 		_, err = s.backend.Write(ctx, w)
@@ -350,8 +361,8 @@ func verbFor(exists bool) crdt.Verb {
 	return crdt.Create
 }
 
-// preview is the outcome that a change would have.
-func (s *Server) preview(res *resource, c change, current crdt.Object, changes []crdt.Change, v *view) (outcome, *view, error) {
+// preview is the outcome that a change would have, or what would be wrong with it.
+func (r *resource) preview(c change, current crdt.Object, changes []crdt.Change) (outcome, error) {
 	fields := map[crdt.Path]crdt.Field{}
 	for _, f := range current.Fields {
 		fields[f.Path] = f
@@ -370,7 +381,7 @@ func (s *Server) preview(res *resource, c change, current crdt.Object, changes [
 	}
 	tree := manifest.Tree(c.key, after.Fields)
 	if faults := manifest.Validate(c.key, tree); faults != nil {
-		return outcome{}, nil, res.invalid(c.key.Name, faults)
+		return outcome{}, r.invalid(c.key.Name, faults)
 	}
-	return outcome{object: tree, created: !current.Live, changed: true}, v, nil
+	return outcome{object: tree, created: !current.Live, changed: true}, nil
 }

@@ -16,6 +16,7 @@ type taker interface{ take(n *node) string }
 type checker struct {
 	faults   Faults
 	warnings []string
+	part     bool // the object may be incomplete: nothing is required, and fields are not held against each other
 }
 
 // place is where a value stands, for rules that look at more than one field.
@@ -243,6 +244,9 @@ func (c *checker) structure(p place, v reflect.Value) {
 			c.finish(p, v.Field(f.index), f, seen[f.name])
 		}
 	}
+	if c.part {
+		return
+	}
 	if whole, ok := v.Addr().Interface().(interface{ check(p place) }); ok {
 		whole.check(p)
 	}
@@ -274,6 +278,9 @@ func (c *checker) unsupported(at place, s *shape, e entry) (meant string) {
 
 // finish faults a required field that is missing, and fills in a default.
 func (c *checker) finish(p place, v reflect.Value, f *field, given *node) {
+	if c.part {
+		return
+	}
 	if f.required && given.null() {
 		p.at(f.name).fault("required, but missing")
 		return

@@ -21,7 +21,7 @@ func Decode(file string, data []byte) ([]Document, error) {
 	taken := map[crdt.Key]int{}
 	for _, n := range nodes {
 		for _, n := range items(n) {
-			document, wrong := decodeDocument(n)
+			document, wrong := decodeDocument(n, &checker{})
 			faults = append(faults, wrong...)
 			if line, ok := taken[document.Key]; ok && document.Key.Name != "" {
 				faults = append(faults, Fault{Line: n.line, Column: n.column,
@@ -74,8 +74,27 @@ func items(n *node) []*node {
 	return n.get("items").items
 }
 
-func decodeDocument(n *node) (Document, Faults) {
-	c := &checker{}
+// DecodePart reads one object that may be incomplete, as server-side apply takes it: only what is there is
+// checked, each value by itself. apiVersion, kind and metadata.name must be there.
+func DecodePart(data []byte) (Document, error) {
+	nodes, faults := read(data)
+	if len(faults) == 0 && len(nodes) != 1 {
+		faults = Faults{{Text: fmt.Sprintf("one object is needed, not %d", len(nodes))}}
+	}
+	if len(faults) > 0 {
+		return Document{}, faults
+	}
+	document, faults := decodeDocument(nodes[0], &checker{part: true})
+	if len(faults) == 0 && (document.Key.Name == "" || nodes[0].get("apiVersion").text() == "") {
+		faults = Faults{{Text: "apiVersion, kind and metadata.name must be there"}}
+	}
+	if len(faults) > 0 {
+		return Document{}, faults
+	}
+	return document, nil
+}
+
+func decodeDocument(n *node, c *checker) (Document, Faults) {
 	object, kind, ok := c.object(n)
 	if !ok {
 		return Document{}, c.sorted()

@@ -179,6 +179,24 @@ status: {}
 `)
 }
 
+func TestDecodePart(t *testing.T) {
+	d, err := DecodePart([]byte(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":3}}`))
+	if err != nil || d.Key.Name != "web" {
+		t.Fatalf("%v, %v", d, err)
+	}
+	for text, want := range map[string]string{
+		`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":-1,"x":1}}`: "1:90: spec.replicas: must be at least 0, not -1\n1:93: spec.x: unknown field \"x\"",
+		`{"apiVersion":"apps/v1","kind":"Deployment"}`:                                                        "metadata.name must be there",
+		`{"kind":"Deployment","metadata":{"name":"web"}}`:                                                     "apiVersion",
+		`{"kind":"Deploymen"}`: "there is no kind",
+		"a: 1\n---\nb: 2\n":    "one object is needed, not 2",
+	} {
+		if _, err := DecodePart([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestDecodeList(t *testing.T) {
 	documents, err := Decode("", []byte(`{"kind":"List","apiVersion":"v1","items":[
 		{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}},
