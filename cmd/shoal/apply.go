@@ -268,7 +268,7 @@ func (a *app) await(ctx context.Context, o objectName, namespace string, timeout
 	errDone := errors.New("done")
 	path := query(o.Path(namespace, ""), "fieldSelector", "metadata.name="+o.name)
 	for !done {
-		err := a.follow(ctx, path, state.Metadata.ResourceVersion, "", func(kind string, object json.RawMessage) error {
+		err := a.follow(ctx, path, "", "", func(kind string, object json.RawMessage) error {
 			if kind == "DELETED" {
 				return fail(exitNotFound, "%s was deleted by someone else", o)
 			}
