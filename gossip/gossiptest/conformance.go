@@ -279,4 +279,10 @@ func closing(t *testing.T, w World) {
 	if err := c.clusters[0].Update(selfOf(0)); err == nil {
 		t.Error("a closed cluster took an update")
 	}
+	if n, err := c.clusters[0].Join(t.Context(), []netip.AddrPort{w.Addr(c.ids[1])}); n != 0 || err == nil {
+		t.Errorf("a closed cluster joined: %d, %v", n, err)
+	}
+	if err := c.clusters[0].Leave(t.Context()); err == nil {
+		t.Error("a closed cluster said goodbye")
+	}
 }

@@ -85,23 +85,29 @@ func (h *half) signal() {
 	h.changed = make(chan struct{})
 }
 
-// take copies what has arrived into p. When there is nothing yet it gives what to wait for: a change, a change of paths, or a span (0: none).
-func (h *half) take(p []byte) (n int, err error, change, path <-chan struct{}, span time.Duration) {
+// wakers are what a waiting reader or writer waits for: a change of the half, of the paths, or a span; zero values never come.
+type wakers struct {
+	change, path <-chan struct{}
+	span         time.Duration
+}
+
+// take copies what has arrived into p. When there is nothing yet it gives what to wait for.
+func (h *half) take(p []byte) (n int, until wakers, err error) {
 	open, path := h.network.path(h.from, h.to)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.reset {
-		return 0, io.ErrClosedPipe, nil, nil, 0
+		return 0, wakers{}, io.ErrClosedPipe
 	}
 	if !open || len(h.queue) == 0 {
 		if open && h.ended {
-			return 0, io.EOF, nil, nil, 0
+			return 0, wakers{}, io.EOF
 		}
-		return 0, nil, h.changed, path, 0
+		return 0, wakers{h.changed, path, 0}, nil
 	}
 	head := &h.queue[0]
 	if left := time.Until(head.at); left > 0 {
-		return 0, nil, h.changed, path, left
+		return 0, wakers{h.changed, path, left}, nil
 	}
 	n = copy(p, head.data)
 	head.data = head.data[n:]
@@ -110,7 +116,7 @@ func (h *half) take(p []byte) (n int, err error, change, path <-chan struct{}, s
 	}
 	h.bytes -= n
 	h.signal()
-	return n, nil, nil, nil, 0
+	return n, wakers{}, nil
 }
 
 func (h *half) read(p []byte, by *deadline) (int, error) {
@@ -120,27 +126,27 @@ func (h *half) read(p []byte, by *deadline) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, change, path, span := h.take(p)
+		n, until, err := h.take(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
-		if err := pause(change, path, by.over(), span); err != nil {
+		if err := pause(until, by.over()); err != nil {
 			return 0, err
 		}
 	}
 }
 
 // pause waits for the first of its arguments; over ends in an error.
-func pause(change, path, over <-chan struct{}, span time.Duration) error {
+func pause(until wakers, over <-chan struct{}) error {
 	var after <-chan time.Time
-	if span > 0 {
-		timer := time.NewTimer(span)
+	if until.span > 0 {
+		timer := time.NewTimer(until.span)
 		defer timer.Stop()
 		after = timer.C
 	}
 	select {
-	case <-change:
-	case <-path:
+	case <-until.change:
+	case <-until.path:
 	case <-after:
 	case <-over:
 		return os.ErrDeadlineExceeded
@@ -149,20 +155,20 @@ func pause(change, path, over <-chan struct{}, span time.Duration) error {
 }
 
 // offer queues as much of p as the window has room for.
-func (h *half) offer(p []byte) (n int, err error, change <-chan struct{}) {
+func (h *half) offer(p []byte) (n int, until wakers, err error) {
 	delay := h.network.draw(len(p))
 	answered, _ := h.network.path(h.to, h.from) // across a cut, nobody learns that the reader has gone
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.ended:
-		return 0, io.ErrClosedPipe, nil
+		return 0, wakers{}, io.ErrClosedPipe
 	case h.reset && answered:
-		return 0, os.NewSyscallError("write", syscall.EPIPE), nil
+		return 0, wakers{}, os.NewSyscallError("write", syscall.EPIPE)
 	}
 	n = min(len(p), windowBytes-h.bytes)
 	if n == 0 {
-		return 0, nil, h.changed
+		return 0, wakers{change: h.changed}, nil
 	}
 	at := time.Now().Add(delay)
 	if last := len(h.queue) - 1; last >= 0 && at.Before(h.queue[last].at) {
@@ -171,7 +177,7 @@ func (h *half) offer(p []byte) (n int, err error, change <-chan struct{}) {
 	h.queue = append(h.queue, segment{data: append([]byte(nil), p[:n]...), at: at})
 	h.bytes += n
 	h.signal()
-	return n, nil, nil
+	return n, wakers{}, nil
 }
 
 func (h *half) write(p []byte, by *deadline) (int, error) {
@@ -182,13 +188,13 @@ func (h *half) write(p []byte, by *deadline) (int, error) {
 			return sent, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, change := h.offer(p)
+		n, until, err := h.offer(p)
 		sent, p = sent+n, p[n:]
 		if err != nil {
 			return sent, err
 		}
 		if n == 0 {
-			if err := pause(change, nil, by.over(), 0); err != nil {
+			if err := pause(until, by.over()); err != nil {
 				return sent, err
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
@@ -60,6 +61,7 @@ type Cluster struct {
 	stopped chan struct{}
 	work    sync.WaitGroup // drain, report, spread
 	leaving sync.WaitGroup // a goodbye under way
+	first   sync.Once      // the first successful Join
 
 	mu     sync.Mutex
 	self   gossip.Self
@@ -197,41 +199,54 @@ const joinsAtOnce = 8
 // Join tries all seeds, some at a time, so that a dead one does not hold up the others. Attempts that
 // are under way when ctx ends stop by themselves within seconds.
 func (c *Cluster) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
-	type answer struct {
-		seed netip.AddrPort
-		err  error
-	}
-	answers, turns := make(chan answer, len(seeds)), make(chan struct{}, joinsAtOnce)
+	answers := make(chan error, len(seeds)) // nil: answered
+	turns := make(chan struct{}, joinsAtOnce)
+	var mu sync.Mutex
+	var answered []string
 	for _, seed := range seeds {
 		go func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			if ctx.Err() != nil || c.isClosed() {
-				answers <- answer{seed, context.Cause(ctx)}
-				return
+			err := c.meet(ctx, seed)
+			if err == nil {
+				mu.Lock()
+				answered = append(answered, seed.String())
+				mu.Unlock()
 			}
-			_, err := c.serf.Memberlist().Join([]string{seed.String()})
-			answers <- answer{seed, err}
+			answers <- err
 		}()
 	}
-	var answered []string
 	var failures []error
 	for range seeds {
 		select {
-		case a := <-answers:
-			if a.err == nil {
-				answered = append(answered, a.seed.String())
-			} else {
-				failures = append(failures, fmt.Errorf("%v: %w", a.seed, a.err))
+		case err := <-answers:
+			if err != nil {
+				failures = append(failures, err)
 			}
+			continue
 		case <-ctx.Done():
 			failures = append(failures, ctx.Err())
 		}
-		if ctx.Err() != nil {
-			break
-		}
+		break
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	return c.joined(answered, failures)
+}
+
+// meet exchanges all that both know with one seed.
+func (c *Cluster) meet(ctx context.Context, seed netip.AddrPort) error {
+	err := ctx.Err()
+	if c.isClosed() {
+		err = net.ErrClosed
+	}
+	if err == nil {
+		_, err = c.serf.Memberlist().Join([]string{seed.String()})
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", seed, err)
+	}
+	return nil
 }
 
 // joined tells the others, through one seed, that this peer is meant to be here: serf's word
@@ -246,7 +261,24 @@ func (c *Cluster) joined(answered []string, failures []error) (int, error) {
 	if _, err := c.serf.Join(answered[:1], false); err != nil {
 		c.logger.Debug("gossip: join was not announced", "error", err)
 	}
+	c.first.Do(func() { go c.repeat(answered[0]) })
 	return len(answered), nil
+}
+
+// repeat meets the first seed again a few times. A peer that restarts at another address is not believed as long as
+// the others hold its former self to be alive, and they do not gossip to its new address; once they have found that one
+// to have failed, the next exchange convinces them. Without this, that would be up to PushPullInterval later.
+func (c *Cluster) repeat(seed string) {
+	for _, pause := range []time.Duration{4 * time.Second, 4 * time.Second, 12 * time.Second} {
+		select {
+		case <-time.After(pause):
+		case <-c.stopped:
+			return
+		}
+		if _, err := c.serf.Memberlist().Join([]string{seed}); err != nil {
+			c.logger.Debug("gossip: seed does not answer any more", "seed", seed, "error", err)
+		}
+	}
 }
 
 // Members lists all known members; those that cannot be understood are left out.

@@ -218,6 +218,54 @@ func TestNeighbourReturnsByItself(t *testing.T) {
 	})
 }
 
+// TestPeerMovesToAnotherAddress: a peer restarts elsewhere before anybody has noticed that it was gone.
+func TestPeerMovesToAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 8)
+		clusters := start(t, w, 4)
+		until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 4))
+		w.Crash(selfOf(3).ID)
+		clusters[3].Close()
+		moved := selfOf(3)
+		moved.Stream = netip.MustParseAddrPort("10.0.7.7:7400")
+		back, err := w.Start(moved, func(gossip.Member) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { back.Close() })
+		if _, err := back.Join(t.Context(), []netip.AddrPort{w.Addr(selfOf(0).ID)}); err != nil {
+			t.Fatal(err)
+		}
+		took := until(t, "all see it at its new address", 20*time.Second, func() bool {
+			for _, c := range clusters[:3] {
+				if m := c.Members()[3]; m.Self != moved || m.State != gossip.Alive || m.Addr != w.Addr(moved.ID) {
+					return false
+				}
+			}
+			return true
+		})
+		t.Log("all see it at its new address after", took)
+	})
+}
+
+// TestTrafficAtRest measures what gossip costs five peers when nothing happens.
+func TestTrafficAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 9)
+		clusters := start(t, w, 5)
+		until(t, "join", 5*time.Second, all(clusters, gossip.Alive, 5))
+		time.Sleep(time.Minute)
+		_, _, before := w.network.Counts()
+		time.Sleep(10 * time.Minute)
+		_, _, after := w.network.Counts()
+		perDay := (after - before) * 144 / 5
+		t.Logf("%d MB a day are sent by each of 5 peers at rest, without headers", perDay>>20)
+		if perDay > 100<<20 {
+			t.Errorf("%d bytes a day at rest", perDay)
+		}
+	})
+}
+
 func TestWrongKeyIsNotLetIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 5)
