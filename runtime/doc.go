@@ -20,9 +20,8 @@
 //
 //   - Containers do not depend on the life of the program. When it ends, in whatever way, they go on running and writing
 //     output; the next life finds them by List with the exit codes of those that ended meanwhile.
-//   - An exit is handed to the callback before a later Start of that container can succeed, and at most once per
-//     generation. An exit that Stop or Remove brought about is not handed over. An exit of which an earlier life of the
-//     program already knew is told by List alone.
+//   - An exit is handed to the callback at most once per generation, and those of one container in order. An exit that Stop or
+//     Remove brought about is not handed over. An exit that an earlier life of the program already knew is told by List alone.
 //   - A verb that fails can be repeated, and Remove clears whatever it left.
 //   - Output is kept for the newest generation and the one before, and is bounded.
 //

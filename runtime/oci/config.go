@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/cgroups"
@@ -88,7 +89,7 @@ func (r *Runtime) configOf(in *instance, i int) (*configs.Config, error) {
 		MaskPaths:       maskedPaths,
 		ReadonlyPaths:   readonlyPaths,
 		NoNewPrivileges: true,
-		Seccomp:         seccompProfile(goruntime.GOARCH, caps),
+		Seccomp:         seccompProfile(goruntime.GOARCH, in.Narrow[i], caps),
 		Mounts:          r.mounts(in, spec),
 		OomScoreAdj:     &score,
 		Sysctl: map[string]string{ // an own network makes low ports and ping harmless
@@ -130,11 +131,10 @@ func (r *Runtime) resources(limits runtime.Limits) *cgroups.Resources {
 		out.CpuPeriod = period
 		out.CpuQuota = max(1_000, limits.CPUMillis*period/1000)
 	}
-	shares := uint64(max(2, min(262_144, limits.CPURequestMillis*1024/1000)))
 	if r.cgroups.pure() {
-		out.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(shares)
+		out.CpuWeight = weight(limits.CPURequestMillis)
 	} else {
-		out.CpuShares = shares
+		out.CpuShares = shares(limits.CPURequestMillis)
 	}
 	if limits.MemoryBytes > 0 {
 		out.Memory = limits.MemoryBytes
@@ -147,6 +147,30 @@ func (r *Runtime) resources(limits runtime.Limits) *cgroups.Resources {
 		}
 	}
 	return out
+}
+
+// leastRequest is the share of a container that requests nothing, so that it is not starved where all is busy.
+const leastRequest = 50
+
+// shares is a request in cgroup v1's measure, where 1024 is one core; weight is the same in v2's.
+func shares(millis int64) uint64 {
+	return uint64(max(2, min(262_144, max(leastRequest, millis)*1024/1000)))
+}
+
+func weight(millis int64) uint64 { return cgroups.ConvertCPUSharesToCgroupV2Value(shares(millis)) }
+
+// shareOut gives an instance's cgroup the sum of its containers' requests: among instances that is what counts. The
+// kernel has the file once the first container was made.
+func (r *Runtime) shareOut(spec runtime.Spec) error {
+	var sum int64
+	for _, c := range spec.Containers {
+		sum += max(leastRequest, c.Limits.CPURequestMillis)
+	}
+	dir := r.cgroups.dir("cpu", r.cgroupPath(spec.Instance, ""))
+	if r.cgroups.pure() {
+		return os.WriteFile(filepath.Join(dir, "cpu.weight"), strconv.AppendUint(nil, weight(sum), 10), 0)
+	}
+	return os.WriteFile(filepath.Join(dir, "cpu.shares"), strconv.AppendUint(nil, shares(sum), 10), 0)
 }
 
 // swapLimits says whether this kernel counts swap.

@@ -264,6 +264,29 @@ func TestCPULimitIsSet(t *testing.T) {
 	}
 }
 
+// Among instances the sum of the containers' requests counts, so it stands at the instance's cgroup.
+func TestSharesOfAnInstance(t *testing.T) {
+	w := newWorld(t)
+	a, b := sh("while :; do sleep 1000; done"), sh("true")
+	b.Name = "side"
+	a.Limits.CPURequestMillis, b.Limits.CPURequestMillis = 500, 1500
+	w.prepare(a, b)
+	w.start(1)
+	file, want := "cpu.shares", "2048"
+	dir := ""
+	for _, mounted := range cgroupMounts() {
+		if _, err := os.Stat(filepath.Join(mounted, parent, string(id), "cpu.weight")); err == nil {
+			dir, file, want = mounted, "cpu.weight", "79"
+		} else if _, err := os.Stat(filepath.Join(mounted, parent, string(id), "cpu.shares")); err == nil {
+			dir = mounted
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(dir, parent, string(id), file))
+	if err != nil || strings.TrimSpace(string(got)) != want {
+		t.Errorf("%s is %q, want %s (%v)", file, got, want, err)
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	for name, change := range map[string]func(*runtime.Container){
 		"no such program": func(c *runtime.Container) { c.Command = []string{"/no/such"} },

@@ -44,6 +44,6 @@
 // # Confinement
 //
 // Own pid and mount namespaces per container; network, ipc and uts per instance; nine capabilities; no new privileges; a
-// seccomp filter that allows by name; /proc and /sys masked and read-only where they reach the machine; limits for CPU, memory
+// seccomp filter that allows by name, for the machine's own architecture, and for 32 bits where the program needs it; /proc and /sys masked and read-only where they reach the machine; limits for CPU, memory
 // and processes on cgroup v2, and on v1.
 package oci

@@ -45,7 +45,7 @@ func (r *Runtime) Exec(ctx context.Context, id runtime.InstanceID, name string, 
 	if err != nil {
 		return runtime.ExecResult{}, wrap("exec", subject, err)
 	}
-	process := r.process(in, i)
+	process := r.process(in.Spec, in.Spec.Containers[i], in.Images[i], in.Users[i])
 	process.Args = command
 	result, err := runIn(ctx, made, process)
 	return result, wrap("exec", subject, err)

@@ -64,7 +64,7 @@ func TestCapabilityNames(t *testing.T) {
 // A call that is allowed without conditions would make its conditions moot.
 func TestProfileHasNoContradictions(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
-		profile := seccompProfile(arch, nil)
+		profile := seccompProfile(arch, true, nil)
 		plain := map[string]int{}
 		for _, call := range profile.Syscalls {
 			if len(call.Args) == 0 {
@@ -89,7 +89,7 @@ func TestProfileHasNoContradictions(t *testing.T) {
 
 func allowedFor(capability string) []string {
 	var names []string
-	for _, call := range seccompProfile("amd64", []string{capability}).Syscalls {
+	for _, call := range seccompProfile("amd64", false, []string{capability}).Syscalls {
 		names = append(names, call.Name)
 	}
 	return names
@@ -239,5 +239,48 @@ func TestOverlayOfManyOddLayers(t *testing.T) {
 	}()
 	if got, err := os.ReadFile(filepath.Join(root, "which")); err != nil || string(got) != "59" {
 		t.Errorf("the topmost layer's file is %q, %v", got, err)
+	}
+}
+
+func TestIsName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"web": true, "web-0": true, "a.b-c_d": true, "": false, ".": false, "..": false, "-x": false, "a/b": false, "a b": false,
+		"ä": false, strings.Repeat("x", 200): true, strings.Repeat("x", 201): false,
+	} {
+		if got := isInstance(runtime.InstanceID(name)); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+	if isContainer("ns") || isContainer("volumes") || isContainer("a.b") || !isContainer("side-car") {
+		t.Error("names of containers")
+	}
+}
+
+func TestNarrowPrograms(t *testing.T) {
+	dir := t.TempDir()
+	for name, body := range map[string]string{
+		"bin/wide": "\x7fELF\x02\x01", "bin/narrow": "\x7fELF\x01\x01", "bin/script": "#!/bin/narrow -x\n", "bin/loop": "#!/bin/loop\n", "bin/text": "hello",
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/bin/narrow", filepath.Join(dir, "bin/link")); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for program, want := range map[string]bool{
+		"wide": false, "narrow": true, "/bin/narrow": true, "script": true, "loop": false, "text": false, "link": true, "none": false,
+	} {
+		if got := isNarrow(root, program, []string{"PATH=/usr/bin:/bin"}); got != want {
+			t.Errorf("%s: %v, want %v", program, got, want)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func cgroupMounts() []string {
 type images struct{ image runtime.Image }
 
 func (i images) Resolve(_ context.Context, reference string) (runtime.Image, error) {
-	if reference != "busybox" {
+	if reference != i.image.Reference {
 		return runtime.Image{}, &runtime.Error{Op: "resolve", Subject: reference, Reason: runtime.ImageMissing, Err: os.ErrNotExist}
 	}
 	return i.image, nil

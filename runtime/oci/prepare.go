@@ -8,16 +8,27 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"shoal/runtime"
 )
 
-var (
-	instanceName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
-	containerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
-)
+// isName says whether a name is a plain file name of at most size letters, digits and, not at its beginning, others.
+func isName(name string, size int, others string) bool {
+	if name == "" || len(name) > size || strings.ContainsAny(name[:1], others) {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func isInstance(id runtime.InstanceID) bool { return isName(string(id), 200, "._-") }
+
+func isContainer(name string) bool { return isName(name, 63, "_-") && !reserved[name] }
 
 // reserved are the names that an instance's directory uses itself.
 var reserved = map[string]bool{"ns": true, "volumes": true}
@@ -39,7 +50,7 @@ func (r *Runtime) Prepare(ctx context.Context, spec runtime.Spec) (netip.Addr, e
 	if err := r.furnish(ctx, in); err != nil {
 		return netip.Addr{}, wrap("prepare", subject, err)
 	}
-	if err := r.resolveUsers(in); err != nil {
+	if err := r.inspect(in); err != nil {
 		return netip.Addr{}, wrap("prepare", subject, err)
 	}
 	r.mu.Lock()
@@ -55,7 +66,7 @@ func (r *Runtime) Prepare(ctx context.Context, spec runtime.Spec) (netip.Addr, e
 }
 
 func checkSpec(spec runtime.Spec) error {
-	if !instanceName.MatchString(string(spec.Instance)) {
+	if !isInstance(spec.Instance) {
 		return because(runtime.BadSpec, "the instance's name must be letters, digits, '.', '_' and '-', at most 200")
 	}
 	if len(spec.Containers) == 0 {
@@ -63,7 +74,7 @@ func checkSpec(spec runtime.Spec) error {
 	}
 	seen := map[string]bool{}
 	for _, c := range spec.Containers {
-		if !containerName.MatchString(c.Name) || reserved[c.Name] || seen[c.Name] {
+		if !isContainer(c.Name) || seen[c.Name] {
 			return because(runtime.BadSpec, "container name %q is not allowed or there twice", c.Name)
 		}
 		seen[c.Name] = true
@@ -76,7 +87,7 @@ func checkSpec(spec runtime.Spec) error {
 
 func checkContainer(c runtime.Container) error {
 	for _, m := range c.Mounts {
-		if !containerName.MatchString(m.Volume) || !strings.HasPrefix(m.Path, "/") || filepath.Clean(m.Path) == "/" {
+		if !isName(m.Volume, 63, "_-.") || !strings.HasPrefix(m.Path, "/") || filepath.Clean(m.Path) == "/" {
 			return because(runtime.BadSpec, "container %s: mount of volume %q at %q needs a plain name and an absolute path below /", c.Name, m.Volume, m.Path)
 		}
 	}
@@ -149,26 +160,31 @@ func (r *Runtime) resolve(ctx context.Context, in *instance) error {
 	return nil
 }
 
-// resolveUsers looks users up in the images, whose roots are mounted.
-func (r *Runtime) resolveUsers(in *instance) error {
+// inspect looks up in the images, whose roots are mounted, who the programs run as and of which kind they are.
+func (r *Runtime) inspect(in *instance) error {
 	if in.Prepared {
 		return nil
 	}
-	users := make([]account, len(in.Spec.Containers))
+	users, narrow := make([]account, len(in.Spec.Containers)), make([]bool, len(in.Spec.Containers))
 	for i, c := range in.Spec.Containers {
+		root, err := os.OpenRoot(r.rootDir(in.Spec.Instance, c.Name))
+		if err != nil {
+			return err
+		}
+		defer root.Close()
 		wanted := c.User
 		if wanted == "" {
 			wanted = in.Images[i].User
 		}
-		user, err := lookUp(r.rootDir(in.Spec.Instance, c.Name), wanted)
-		if err != nil {
+		if users[i], err = lookUp(root, wanted); err != nil {
 			return because(runtime.BadSpec, "container %s: user %q: %w", c.Name, wanted, err)
 		}
-		users[i] = user
+		process := r.process(in.Spec, c, in.Images[i], users[i])
+		narrow[i] = isNarrow(root, process.Args[0], process.Env)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in.Users = users
+	in.Users, in.Narrow = users, narrow
 	return nil
 }
 

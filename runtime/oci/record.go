@@ -24,6 +24,7 @@ type record struct {
 	Netns    string
 	Images   []runtime.Image // one per container
 	Users    []account       // the same
+	Narrow   []bool          // the same: its program is of 32 bits on a machine of 64
 }
 
 // state is state.json. It is not synced: a loss of power ends the process that it tells about.

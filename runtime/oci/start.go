@@ -104,7 +104,7 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 	if err != nil {
 		return err
 	}
-	process := r.process(in, i)
+	process := r.process(in.Spec, in.Spec.Containers[i], in.Images[i], in.Users[i])
 	process.Init = true
 	process.Stdout, process.Stderr = output, output
 	if err := made.Run(process); err != nil {
@@ -115,6 +115,8 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 	if err != nil {
 		return err
 	}
+	// Without it the container runs, only with the share of any other: no reason to take it down.
+	_ = r.shareOut(in.Spec)
 	awaitExec(pid)
 	started, err := supervise.StartTime(pid)
 	if err != nil { // it cannot have been reaped yet, only by us
@@ -132,12 +134,11 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 
 func (r *Runtime) runRoot() string { return filepath.Join(r.config.Dir, "run") }
 
-// process is what runs in the i-th container.
-func (r *Runtime) process(in *instance, i int) *libcontainer.Process {
-	spec, image, user := in.Spec.Containers[i], in.Images[i], in.Users[i]
+// process is what runs in a container.
+func (r *Runtime) process(instance runtime.Spec, spec runtime.Container, image runtime.Image, user account) *libcontainer.Process {
 	process := &libcontainer.Process{
 		Args: arguments(spec, image),
-		Env:  environment(in.Spec, spec, image),
+		Env:  environment(instance, spec, image),
 		UID:  user.UID, GID: user.GID, AdditionalGroups: user.Groups,
 		Cwd: "/",
 	}

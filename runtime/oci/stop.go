@@ -108,7 +108,7 @@ func signalProcess(pid int, started uint64, signal unix.Signal) error {
 
 // Remove implements runtime.Runtime. Containers that still run are killed.
 func (r *Runtime) Remove(ctx context.Context, id runtime.InstanceID) error {
-	if !instanceName.MatchString(string(id)) {
+	if !isInstance(id) {
 		return nil // no such instance can be
 	}
 	r.mu.Lock()
