@@ -17,9 +17,10 @@ type member struct {
 	since time.Duration // when State was learned
 
 	// wait is until when its row is waited for before anything new is started; 0 when it is not.
-	wait   time.Duration
-	gaveUp bool // a wait ended without a row: it is not waited for again until one comes
-	spoke  bool // was heard of, although the membership layer says that it failed
+	wait     time.Duration
+	gaveUp   bool   // a wait ended without a row: it is not waited for again until one comes
+	leftBoot uint64 // the boot that it left in: a row of that one says nothing of its return
+	spoke    bool   // was heard of, although the membership layer says that it failed
 
 	// fresh says that the row held was said after the peer last came: only then is it proof that
 	// something runs there. confirm is when that is taken for granted; 0 when fresh or away.
@@ -104,7 +105,7 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	m.liveDirty = true
 	m.greet = append(m.greet, id)
 	r := m.rows[id]
-	n.fresh = r != nil && r.news
+	n.fresh = r != nil && r.news && r.version.Boot > n.leftBoot
 	if !n.fresh {
 		n.confirm = m.now.Elapsed + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
 		if !n.gaveUp {
@@ -128,6 +129,9 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 		return
 	}
 	m.liveDirty = true
+	if r := m.rows[id]; r != nil {
+		n.leftBoot = r.version.Boot
+	}
 	delete(m.rows, id)
 	m.spread.Forget(id)
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})

@@ -32,9 +32,6 @@ func (m *Machine) takeRow(sealed replication.Row) {
 	if sealed.Peer == m.self {
 		return
 	}
-	if n := m.members[sealed.Peer]; n != nil && n.heard && n.State == gossip.Left {
-		return
-	}
 	observation, err := m.readRow(sealed)
 	if err != nil {
 		m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,

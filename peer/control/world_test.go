@@ -76,7 +76,7 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	start [room CPU BYTES] [labels k=v]  p1 starts, from all that it saved
 //	book p2 p3                           peers known from an earlier life
 //	member NAME alive|suspect|failed|left
-//	row NAME [draining] [at BOOT] [runs REPLICA REVISION ready|starting|stopping]… [refuses REPLICA REVISION reason]
+//	row NAME [draining] [boot N] [room CPU] [runs REPLICA REVISION ready|starting|stopping]… [refuses REPLICA REVISION reason]
 //	again NAME                           its newest row comes once more, from itself
 //	apply NAME k=v…  delete NAME  namespace NAME  remove-namespace NAME
 //	remote PEER NAME k=v…                a write by another peer, which has heard only its own
@@ -221,6 +221,9 @@ func (w *world) row(args []string) error {
 		case "draining":
 			o.Draining = true
 			i++
+		case "boot":
+			boot, _ = strconv.ParseUint(args[i+1], 10, 64)
+			i += 2
 		case "room":
 			o.CPUMillis, _ = strconv.ParseInt(args[i+1], 10, 64)
 			i += 2
