@@ -96,7 +96,7 @@ func (p *Peer) Exec(ctx context.Context, id runtime.InstanceID, container string
 func (p *Peer) ImportImage(ctx context.Context, archive io.Reader, name string) (runtime.Image, error) {
 	image, err := p.ports.Images.Import(ctx, archive, name)
 	if err == nil {
-		p.announceImages(ctx)
+		p.announce(ctx)
 	}
 	return image, err
 }
@@ -104,19 +104,6 @@ func (p *Peer) ImportImage(ctx context.Context, archive io.Reader, name string) 
 // ListImages implements Backend.
 func (p *Peer) ListImages(ctx context.Context) ([]runtime.Image, error) {
 	return p.ports.Images.List(ctx)
-}
-
-// announceImages tells the control core which images are here now.
-func (p *Peer) announceImages(ctx context.Context) {
-	images, err := p.ports.Images.List(ctx)
-	if err != nil {
-		return
-	}
-	changed := control.SelfChanged{Room: p.config.Room}
-	for _, image := range images {
-		changed.Images = append(changed.Images, image.Reference)
-	}
-	p.box.add(changed)
 }
 
 // DialAPI implements Backend.

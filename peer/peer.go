@@ -55,6 +55,8 @@ type Peer struct {
 	requests atomic.Uint64
 	waiting  sync.Map // request -> chan control.Reply
 	changes  changes
+	healthMu sync.Mutex
+	health   hysteresis
 	admitMu  sync.Mutex
 	stopped  chan struct{} // closed when Run returns
 	left     chan struct{} // closed when the peer has handed over and said goodbye
@@ -135,12 +137,13 @@ func (p *Peer) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer close(p.stopped)
-	p.announceImages(ctx)
+	p.announce(ctx)
 	if err := p.connect(); err != nil {
 		return err
 	}
 	var group sync.WaitGroup
 	group.Go(func() { p.rejoinLost(ctx) })
+	group.Go(func() { p.keepAnnouncing(ctx) })
 	defer func() {
 		cancel()
 		group.Wait()

@@ -93,6 +93,7 @@ type Ports struct {
 	Images  runtime.Images
 	Prober  func(exec ExecFunc, changed func(control.Probed)) Prober
 	Now     Ticker
+	Health  func() gossip.Health // measures this machine, every healthEach; nil: always good
 }
 
 // ExecFunc runs a command in a container, for exec probes.

@@ -108,6 +108,7 @@ func (c agentConfig) ports(p peer.Config, opened *store.Store, images runtime.Im
 			}, exited)
 		},
 		Prober: newProber,
+		Health: func() gossip.Health { return health(c.Data) },
 	}
 }
 

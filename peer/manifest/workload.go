@@ -133,6 +133,7 @@ func (c *container) spec(pod *podSpec) runtime.Container {
 		spec.AddCapabilities, spec.DropCapabilities = s.Capabilities.Add, s.Capabilities.Drop
 	}
 	spec.User = userText(pod, c)
+	expand(&spec)
 	return spec
 }
 
