@@ -18,7 +18,7 @@ var rules = map[string][]string{
 
 	"gossip/swim":         {"gossip"},
 	"gossip/gossiptest":   {"gossip"},
-	"runtime/oci":         {"runtime"},
+	"runtime/oci":         {"runtime", "runtime/supervise"},
 	"runtime/image":       {"runtime"},
 	"runtime/network":     {"runtime"},
 	"runtime/probe":       {"runtime"},
@@ -34,6 +34,8 @@ var rules = map[string][]string{
 	"peer/stream":      {"peer", "peer/trust"},
 	"peer/api":         {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/trust"},
 
+	"peer/api/apitest": {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/replication", "peer/trust"},
+
 	"testnet/promise":  {},
 	"testnet/house":    {},
 	"examples/web":     {},
@@ -43,7 +45,7 @@ var rules = map[string][]string{
 // owners name the one package that may import a heavy module.
 var owners = map[string][]string{
 	"github.com/hashicorp/serf":              {"gossip/swim"},
-	"github.com/hashicorp/memberlist":        {"gossip/swim", "gossip/gossiptest"},
+	"github.com/hashicorp/memberlist":        {"gossip/swim"},
 	"github.com/opencontainers/runc":         {"runtime/oci"},
 	"github.com/opencontainers/cgroups":      {"runtime/oci"},
 	"github.com/google/go-containerregistry": {"runtime/image"},
