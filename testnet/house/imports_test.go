@@ -34,7 +34,7 @@ var rules = map[string][]string{
 	"peer/stream":      {"peer", "peer/trust"},
 	"peer/api":         {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/trust"},
 
-	"peer/api/apitest": {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/replication", "peer/trust"},
+	"peer/api/apitest": {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/replication", "peer/trust", "peer/wire"},
 
 	"testnet/promise":  {},
 	"testnet/house":    {},
