@@ -16,20 +16,9 @@ import (
 
 // shoal runs the program on peers' machines, as a person would, and returns what it wrote to standard output.
 func (s *story) shoal(ctx context.Context, peers string, arguments ...string) (string, error) {
-	s.command("shoal testnet run " + peers + " -- shoal " + strings.Join(shorten(arguments), " "))
+	line := "shoal testnet run " + peers + " -- shoal " + strings.Join(arguments, " ")
+	s.command(strings.NewReplacer(s.kit.Root+"/", "", s.dir+"/", "").Replace(line))
 	return s.on(ctx, peers, append([]string{"shoal"}, arguments...)...)
-}
-
-// shorten leaves paths without their directories.
-func shorten(arguments []string) []string {
-	short := make([]string, len(arguments))
-	for i, a := range arguments {
-		short[i] = a[strings.LastIndexByte(a, '/')+1:]
-		if strings.HasPrefix(a, "deployment/") {
-			short[i] = a
-		}
-	}
-	return short
 }
 
 // on runs a command on peers' machines; an exit code is an error with what the command wrote.

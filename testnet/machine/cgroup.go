@@ -157,8 +157,7 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// hierarchies lists where cgroups are mounted. The first is the one of version 2 where that has controllers, else the
-// one of version 1's pids controller.
+// hierarchies lists where cgroups are mounted. The first is the one that has the pids controller, of either version.
 func hierarchies() ([]string, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -174,7 +173,7 @@ func hierarchies() ([]string, error) {
 		if len(mount) < 5 || len(kind) < 3 || !strings.HasPrefix(kind[0], "cgroup") || mount[3] != "/" {
 			continue
 		}
-		if kind[0] == "cgroup2" && hasControllers(mount[4]) || first < 0 && slices.Contains(strings.Split(kind[2], ","), "pids") {
+		if kind[0] == "cgroup2" && hasPids(mount[4]) || slices.Contains(strings.Split(kind[2], ","), "pids") {
 			first = len(roots)
 		}
 		roots = append(roots, mount[4])
@@ -186,7 +185,9 @@ func hierarchies() ([]string, error) {
 	return roots, nil
 }
 
-func hasControllers(mount string) bool {
+// hasPids says whether a hierarchy of version 2 has the pids controller: beside those of version 1 it may be mounted with
+// only the few that version 1 does not use.
+func hasPids(mount string) bool {
 	data, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers"))
-	return err == nil && strings.TrimSpace(string(data)) != ""
+	return err == nil && slices.Contains(strings.Fields(string(data)), "pids")
 }
