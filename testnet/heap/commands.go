@@ -20,11 +20,13 @@ type writeLog struct {
 	open     map[uint64]*command
 	done     []promise.Write
 	stamps   map[crdt.Key][]crdt.Stamp // of acknowledged writes, by object
+	keys     []crdt.Key                // of all objects that were written
 }
 
 type command struct {
 	peer     *Peer
 	write    control.Write
+	leave    bool // not a write: to leave the cluster
 	answered bool
 	err      error
 }
@@ -41,7 +43,9 @@ func (w *World) abandon(p *Peer) {
 	for _, id := range slices.Sorted(maps.Keys(w.log.open)) {
 		if c := w.log.open[id]; c.peer == p {
 			c.answered, c.err = true, ErrDied
-			w.log.noteUnknown(p, c.write)
+			if !c.leave {
+				w.log.noteUnknown(p, c.write)
+			}
 			delete(w.log.open, id)
 		}
 	}
@@ -55,9 +59,9 @@ func (w *World) replied(p *Peer, reply control.Reply) {
 	}
 	delete(w.log.open, reply.Request)
 	c.answered, c.err = true, reply.Err
-	w.tracef("%s answers the write to %s: %v", p.Name, c.write.Key, reply.Err)
+	w.tracef("%s answers %s: %s %v", p.Name, c.write.Key, stampID(reply.Stamp), reply.Err)
 	var invalid *control.InvalidError
-	if errors.Is(reply.Err, control.ErrStale) || errors.As(reply.Err, &invalid) {
+	if c.leave || errors.Is(reply.Err, control.ErrStale) || errors.As(reply.Err, &invalid) {
 		return // the writer's to mend
 	}
 	w.log.note(p, c.write, reply)
@@ -83,6 +87,9 @@ func (l *writeLog) noteUnknown(p *Peer, write control.Write) {
 }
 
 func (l *writeLog) entry(p *Peer, write control.Write) promise.Write {
+	if !slices.Contains(l.keys, write.Key) {
+		l.keys = append(l.keys, write.Key)
+	}
 	entry := promise.Write{Peer: string(p.self.ID), Object: write.Key.String(),
 		Create: write.Verb == crdt.Create, Delete: write.Verb == crdt.Delete, Fields: map[string]string{}}
 	for _, change := range write.Changes {
@@ -112,7 +119,7 @@ func (w *World) order(p *Peer, write control.Write) error {
 	write.Request = w.log.requests
 	c := &command{peer: p, write: write}
 	w.log.open[write.Request] = c
-	w.tracef("%s is told to write %s", p.Name, write.Key)
+	w.tracef("%s is told to %s %s, seen %v", p.Name, []string{"update", "create", "delete"}[write.Verb], write.Key, write.Seen)
 	p.feed(write)
 	if _, ok := w.Await(patience, func() bool { return c.answered }); !ok {
 		w.broken("P1", "%s did not answer a write to %s", p.Name, write.Key)
@@ -206,8 +213,9 @@ func Deployment(name string) crdt.Key {
 func (w *World) Leave(name string, within time.Duration) error {
 	p := w.Peer(name)
 	w.log.requests++
-	c := &command{peer: p}
+	c := &command{peer: p, leave: true}
 	w.log.open[w.log.requests] = c
+	w.tracef("%s is told to leave", name)
 	p.feed(control.LeaveAsked{Request: w.log.requests, Within: within})
 	if _, ok := w.Await(within+patience, func() bool { return c.answered }); !ok {
 		return fmt.Errorf("%s does not leave", name)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/gossip"
 	"shoal/testnet/promise"
 )
 
@@ -27,6 +28,7 @@ type scenario struct {
 	applied map[string]bool
 	cut     bool
 	off     map[string]bool
+	without map[string]bool // peers without the image
 }
 
 func newScenario(t *testing.T, seed uint64) *scenario {
@@ -38,7 +40,10 @@ func newScenario(t *testing.T, seed uint64) *scenario {
 	if draw.chance(0.3) {
 		o.Crashes = 0.1
 	}
-	s := &scenario{World: start(t, o), t: t, applied: map[string]bool{}, off: map[string]bool{}}
+	if draw.chance(0.3) {
+		o.Room = gossip.Room{CPUMillis: 100 + 100*draw.random.Int64N(8), MemoryBytes: 1 << 30} // for one to eight replicas
+	}
+	s := &scenario{World: start(t, o), t: t, applied: map[string]bool{}, off: map[string]bool{}, without: map[string]bool{}}
 	for _, p := range s.peers {
 		if draw.chance(0.2) {
 			p.skew = time.Duration(draw.random.Int64N(int64(20*365*24*time.Hour))) - 10*365*24*time.Hour
@@ -59,6 +64,9 @@ func (s *scenario) live(rounds int) {
 		if s.t.Failed() {
 			return
 		}
+		if !s.cut && s.options.Crashes == 0 && s.chance(0.3) {
+			s.cutStopsNothing()
+		}
 	}
 	s.Heal()
 	s.powerOn()
@@ -67,7 +75,7 @@ func (s *scenario) live(rounds int) {
 }
 
 func (s *scenario) trouble() {
-	switch s.random.IntN(12) {
+	switch s.random.IntN(14) {
 	case 0, 1:
 		s.apply()
 	case 2:
@@ -93,6 +101,10 @@ func (s *scenario) trouble() {
 	case 10:
 		s.Heal()
 		s.cut = false
+	case 12:
+		s.imageGoes()
+	case 13:
+		s.leave()
 	case 11:
 		if s.chance(0.5) {
 			s.CutOneWay(s.pick(s.names()), s.pick(s.names()))
@@ -101,6 +113,28 @@ func (s *scenario) trouble() {
 			s.cut = false
 		}
 	}
+}
+
+// imageGoes takes the image from one peer, as long as another has it. It comes back at the next rest.
+func (s *scenario) imageGoes() {
+	if len(s.without) < len(s.peers)-1 {
+		name := s.pick(s.names())
+		s.Images(name)
+		s.without[name] = true
+	}
+}
+
+// leave lets a peer hand over its work and say goodbye. It comes back when power does.
+func (s *scenario) leave() {
+	alive := s.Alive()
+	if len(alive) < 2 || s.cut {
+		return
+	}
+	name := s.pick(alive)
+	if err := s.Leave(name, 20*time.Second); err != nil {
+		s.t.Error(err)
+	}
+	s.off[name] = true
 }
 
 func (s *scenario) names() []string {
@@ -174,6 +208,12 @@ func (s *scenario) accepted(err error) {
 
 // check waits for rest and looks at every promise.
 func (s *scenario) check() {
+	for _, p := range s.peers {
+		if s.without[p.Name] && s.chance(0.7) {
+			s.Images(p.Name, s.options.Images...)
+			delete(s.without, p.Name)
+		}
+	}
 	s.Run(4 * time.Second)
 	if took, broken := s.AwaitRest(3 * time.Minute); len(broken) > 0 {
 		for _, v := range broken {
@@ -195,6 +235,16 @@ func (s *scenario) nothingMoves() {
 	after := s.Snapshot()
 	for _, v := range append(promise.CutAlone(before, after), promise.AtRest(after)...) {
 		s.t.Errorf("while nothing happened: %s", v)
+	}
+}
+
+// cutStopsNothing splits a whole cluster at rest and checks that no container stops for it (P5).
+func (s *scenario) cutStopsNothing() {
+	before := s.Snapshot()
+	s.split()
+	s.Run(s.between(time.Second, 20*time.Second))
+	for _, v := range promise.CutAlone(before, s.Snapshot()) {
+		s.t.Errorf("a cut alone: %s", v)
 	}
 }
 

@@ -45,17 +45,19 @@ func (p *Peer) believes(s *promise.Peer) {
 		}
 	}
 	s.Objects = []promise.Object{}
-	for _, o := range p.core.Objects("Deployment", "") {
-		s.Objects = append(s.Objects, objectOf(o))
+	for _, key := range p.world.log.keys {
+		if o, known := p.core.Object(key); known {
+			s.Objects = append(s.Objects, objectOf(o))
+		}
 	}
 }
 
 func objectOf(o crdt.Object) promise.Object {
 	object := promise.Object{Key: o.Key.String(), Live: o.Live}
-	for _, f := range o.Fields {
+	for _, f := range slices.Concat(o.Fields, o.Deleted) {
 		field := promise.Field{Path: string(f.Path), Value: string(f.Value), Write: stampID(f.Writer)}
 		for _, rival := range f.Conflicts {
-			field.Conflicts = append(field.Conflicts, promise.Rival{Write: stampID(rival.Writer), Value: string(rival.Value)})
+			field.Conflicts = append(field.Conflicts, promise.Rival{Path: string(rival.Path), Write: stampID(rival.Writer), Value: string(rival.Value)})
 		}
 		object.Fields = append(object.Fields, field)
 	}

@@ -175,5 +175,5 @@ func TestStoryOfHundred(t *testing.T) {
 			right = append(right, p.Name)
 		}
 	}
-	story(t, w, 200, left, right)
+	story(t, w, 120, left, right)
 }

@@ -132,10 +132,13 @@ func (f *findings) wantedOn(side []Peer) map[string]Wanted {
 	return wanted
 }
 
+// once checks one wanted replica. One that is pending may go on in an older revision.
 func (f *findings) once(replica string, w Wanted, list []placed) {
 	good := 0
 	for _, i := range list {
 		switch {
+		case i.Revision != w.Revision && w.Pending && i.Ready:
+			// the old one serves until there is room for the new one
 		case i.Revision != w.Revision:
 			f.add("%s runs on %s in revision %s, wanted is %s", replica, i.peer.Name, i.Revision, w.Revision)
 		case !i.Ready:

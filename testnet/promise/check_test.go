@@ -49,10 +49,16 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		{"a value is gone", func(s *Snapshot) { s.Peers[1].Objects[0].Fields[0] = Field{Path: "image", Value: "web:1", Write: "w1"} }, "P2: b: Deployment/default/web image=\"web:2\""},
 		{"a value is false", func(s *Snapshot) { s.Peers[1].Objects[0].Fields[0].Value = "x" }, "P2: b: "},
 		{"an object is gone", func(s *Snapshot) { s.Peers[0].Objects = []Object{} }, "P2: a: Deployment/default/web of write w1 is gone"},
+		{"a deletion had not seen a write, which is listed", func(s *Snapshot) { s.deleteUnseen() }, ""},
+		{"a deletion had not seen a write, which is gone", func(s *Snapshot) {
+			s.deleteUnseen()
+			s.Peers[1].Objects[0].Fields = nil
+		}, "P2: b: Deployment/default/web image=\"web:2\" of write w2"},
+		{"a creation that nobody deleted is dead", func(s *Snapshot) { s.Peers[1].Objects[0].Live = false }, "P2: b: Deployment/default/web of write w1 is gone"},
 		{"a conflict is listed", func(s *Snapshot) {
 			s.Writes[1].Saw = nil
-			s.Peers[0].Objects[0].Fields[0].Conflicts = []Rival{{"w1", "web:1"}}
-			s.Peers[1].Objects[0].Fields[0].Conflicts = []Rival{{"w1", "web:1"}}
+			s.Peers[0].Objects[0].Fields[0].Conflicts = []Rival{{"image", "w1", "web:1"}}
+			s.Peers[1].Objects[0].Fields[0].Conflicts = []Rival{{"image", "w1", "web:1"}}
 		}, ""},
 		{"a conflict is not listed", func(s *Snapshot) { s.Writes[1].Saw = nil }, "P2: a: "},
 		{"a deleted field shows", func(s *Snapshot) {
@@ -94,6 +100,14 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		{"not wanted", func(s *Snapshot) { s.Peers[0].Instances = append(s.Peers[0].Instances, instance("id-a", "old-0", "r")) }, "converged: old-0 runs on a and nobody wants it"},
 		{"different wishes", func(s *Snapshot) { s.Peers[1].Wanted = s.Peers[1].Wanted[:1] }, "converged: a and b want different replicas"},
 		{"pending and running", func(s *Snapshot) { s.Peers[0].Wanted[0].Pending = true; s.Peers[1].Wanted[0].Pending = true }, "converged: web-0 is pending and runs on a"},
+		{"pending, the old one serves", func(s *Snapshot) {
+			s.Peers[0].Wanted[0].Pending, s.Peers[1].Wanted[0].Pending = true, true
+			s.Peers[0].Instances[0].Revision = "q"
+		}, ""},
+		{"pending, the old one does not", func(s *Snapshot) {
+			s.Peers[0].Wanted[0].Pending, s.Peers[1].Wanted[0].Pending = true, true
+			s.Peers[0].Instances[0].Revision, s.Peers[0].Instances[0].Ready = "q", false
+		}, "converged: web-0 runs on a in revision q"},
 		{"pending", func(s *Snapshot) {
 			s.Peers[0].Wanted[0].Pending, s.Peers[1].Wanted[0].Pending = true, true
 			s.Peers[0].Instances = nil
@@ -113,6 +127,16 @@ func (s *Snapshot) twice() {
 	for i := range s.Peers {
 		s.Peers[i].Room = Resources{1000, 128}
 		s.Peers[i].Instances = []Instance{instance(s.Peers[i].ID, "web-0", "r"), instance(s.Peers[i].ID, "web-1", "r")}
+	}
+}
+
+// deleteUnseen deletes the object by a write that had not seen w2.
+func (s *Snapshot) deleteUnseen() {
+	s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: s.Writes[0].Object, Delete: true, Saw: []string{"w1"}})
+	for i := range s.Peers {
+		s.Peers[i].Objects[0].Live = false
+		s.Peers[i].Objects[0].Fields = []Field{{Path: "image", Value: "web:2", Write: "w2"}}
+		s.Peers[i].Wanted, s.Peers[i].Instances = nil, nil
 	}
 }
 

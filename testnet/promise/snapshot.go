@@ -75,14 +75,14 @@ type Write struct {
 	Saw     []string          // IDs of earlier writes that the peer had when it took this one
 }
 
-// Object is one object as a peer sees it.
+// Object is one object as a peer sees it. A dead one shows in Fields what its deletion had not seen.
 type Object struct {
 	Key    string
 	Live   bool
 	Fields []Field
 }
 
-// Field is one field, with the writes that lost to it without having been seen.
+// Field is one field, with the writes that lost to it without having been seen. An empty value is a deletion.
 type Field struct {
 	Path      string
 	Value     string
@@ -90,8 +90,8 @@ type Field struct {
 	Conflicts []Rival
 }
 
-// Rival is a value that lost, with the ID of its write. An empty value is a deletion.
-type Rival struct{ Write, Value string }
+// Rival is a value that lost, with the ID of its write; its path is the field's own, or one above or below.
+type Rival struct{ Path, Write, Value string }
 
 // Violation is one broken promise.
 type Violation struct {

@@ -34,10 +34,8 @@ func (f *findings) lost(log writeLog, p Peer, w Write) {
 		return
 	}
 	object, known := p.object(w.Object)
-	if !known || !object.Live {
-		if !w.Delete {
-			f.add("%s: %s of write %s is gone", p.Name, w.Object, w.ID)
-		}
+	if !w.Delete && (!known || w.Create && !object.Live) {
+		f.add("%s: %s of write %s is gone", p.Name, w.Object, w.ID)
 		return
 	}
 	for path, value := range w.Fields {
@@ -57,15 +55,22 @@ func (p Peer) object(key string) (Object, bool) {
 	return Object{}, false
 }
 
-// shows says whether a value holds in a field, by whichever write, or is among its conflicts. A deletion holds
-// where the field is not.
+// shows says whether a value holds in a field, by whichever write, or is among the conflicts. A deletion
+// holds where the field is not.
 func (o Object) shows(path, value string) bool {
+	absent := true
 	for _, field := range o.Fields {
 		if field.Path == path {
-			return field.Value == value || slices.ContainsFunc(field.Conflicts, func(r Rival) bool { return r.Value == value })
+			absent = field.Value == ""
+			if field.Value == value {
+				return true
+			}
+		}
+		if slices.ContainsFunc(field.Conflicts, func(r Rival) bool { return r.Path == path && r.Value == value }) {
+			return true
 		}
 	}
-	return value == ""
+	return value == "" && absent
 }
 
 // DeadStayDead is P4: an object lives only by a creation that no deletion had seen, and no field of it
