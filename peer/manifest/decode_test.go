@@ -206,6 +206,14 @@ func TestDecodeList(t *testing.T) {
 	}
 }
 
+func TestDecodeDirectivesAndMarks(t *testing.T) {
+	text := "# first\n%YAML 1.2\n---\nkind: Namespace\napiVersion: v1\nmetadata:\n  name: a\n...\n--- # second\nkind: Namespace\napiVersion: v1\nmetadata: {name: b}\n---\n"
+	documents, err := Decode("", []byte(text))
+	if err != nil || len(documents) != 2 || documents[1].Key.Name != "b" || documents[1].Line != 10 {
+		t.Fatalf("%v, %v", documents, err)
+	}
+}
+
 func TestDecodeSameObjectTwice(t *testing.T) {
 	_, err := Decode("a.yaml", []byte(web+"---\n"+web))
 	if err == nil || !strings.Contains(err.Error(), "Deployment/default/web is described twice: also in line 1") {
@@ -239,6 +247,11 @@ func TestDecodeHostileInputIsBounded(t *testing.T) {
 		"tags":           strings.Repeat("!!a ", 1<<19),
 		"anchors":        strings.Repeat("&a ", 1<<20),
 		"self reference": "a: &a [*a]\n",
+		"many keys":      strings.Repeat("a: b\n", 1<<19),
+		"many quotes":    strings.Repeat("\"", 1<<21),
+		"many items":     strings.Repeat("- a\n", 1<<20),
+		"long flow":      "[" + strings.Repeat("a,", 1<<20) + "]",
+		"many documents": strings.Repeat("---\na\n", 1<<19),
 		"too large":      strings.Repeat("a", MaxBytes+1),
 		"not text":       "\xff\xfe",
 		"nothing":        "",

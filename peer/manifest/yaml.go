@@ -1,10 +1,12 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -15,25 +17,80 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// readYAML reads all documents of a YAML text. The parser is not ours and the text is anyone's, so
-// depth is bounded before it runs, and a panic of it is a fault of the text.
+// What one YAML document may hold at most. The parser's time grows with the square of these, to a
+// second or so at the limits. JSON is read without it.
+const (
+	maxKeys  = 10_000
+	maxMarks = 50_000 // quotes and commas
+	maxLines = 100_000
+
+	maxDocuments = 1000 // in one text
+)
+
+// readYAML reads all documents of a YAML text. The parser is not ours and the text is anyone's, so size
+// and depth are bounded before it runs, and a panic of it is a fault of the text.
 func readYAML(data []byte) (documents []*node, faults Faults) {
+	line := 0
+	chunks := splitDocuments(data)
+	if len(chunks) > maxDocuments {
+		return nil, Faults{{Text: fmt.Sprintf("more than %d documents", maxDocuments)}}
+	}
+	for _, chunk := range chunks {
+		nodes, wrong := readYAMLDocument(chunk, line)
+		documents, faults = append(documents, nodes...), append(faults, wrong...)
+		if len(faults) > maxFaults {
+			break
+		}
+		line += bytes.Count(chunk, []byte{'\n'})
+	}
+	return documents, faults
+}
+
+var documentMark = regexp.MustCompile(`(?m)^---(?:[ \t\r]|$)`)
+
+// splitDocuments cuts before every "---" at the beginning of a line, which YAML allows nowhere inside of a document.
+func splitDocuments(data []byte) [][]byte {
+	var chunks [][]byte
+	start := 0
+	for _, at := range documentMark.FindAllIndex(data, -1) {
+		if before := data[start:at[0]]; at[0] > start && !onlyDirectives(before) {
+			chunks, start = append(chunks, before), at[0]
+		}
+	}
+	return append(chunks, data[start:])
+}
+
+// onlyDirectives says whether text holds nothing but directives, comments and space: then it belongs to the document after it.
+func onlyDirectives(text []byte) bool {
+	directives := false
+	for _, line := range bytes.Split(text, []byte{'\n'}) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] == '%' {
+			directives = true
+		} else if len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return directives
+}
+
+// readYAMLDocument reads one document that begins after that many lines.
+func readYAMLDocument(data []byte, before int) (documents []*node, faults Faults) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			documents, faults = nil, Faults{{Text: "this is not YAML that can be read"}}
+			documents, faults = nil, Faults{{Line: before + 1, Column: 1, Text: "this is not YAML that can be read"}}
 		}
 	}()
-	if fault := tooDeep(data); fault != nil {
+	if fault := tooMuch(data, before); fault != nil {
 		return nil, Faults{*fault}
 	}
-	tokens := lexer.Tokenize(string(data))
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	file, err := parser.Parse(lexer.Tokenize(string(data)), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, Faults{syntaxFault(err)}
+		return nil, Faults{syntaxFault(err, before)}
 	}
 	for _, document := range file.Docs {
-		b := builder{anchors: map[string]*node{}}
-		if document.Body == nil || document.Body.Type() == ast.CommentType {
+		b := builder{anchors: map[string]*node{}, before: before}
+		if document.Body == nil || document.Body.Type() == ast.CommentType || document.Body.Type() == ast.DirectiveType {
 			continue
 		}
 		n := b.build(document.Body, 0)
@@ -45,38 +102,50 @@ func readYAML(data []byte) (documents []*node, faults Faults) {
 	return documents, faults
 }
 
-func syntaxFault(err error) Fault {
-	fault := Fault{Text: "not YAML: " + clip(strings.SplitN(err.Error(), "\n", 2)[0])}
+func syntaxFault(err error, before int) Fault {
+	fault := Fault{Line: before + 1, Column: 1, Text: "not YAML: " + clip(strings.SplitN(err.Error(), "\n", 2)[0])}
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) && syntax.Token != nil && syntax.Token.Position != nil {
-		fault.Text = "not YAML: " + syntax.Message
-		fault.Line, fault.Column = syntax.Token.Position.Line, syntax.Token.Position.Column
+		fault.Text = "not YAML: " + clip(syntax.Message)
+		fault.Line, fault.Column = before+syntax.Token.Position.Line, syntax.Token.Position.Column
 	}
 	return fault
 }
 
-// tooDeep finds text whose nesting would take the parser's stack: brackets that stay open, and many nesting
-// marks on one line. It overestimates, as it does not know quotes; real manifests stay far below.
-func tooDeep(data []byte) *Fault {
+// tooMuch finds text that would take the parser's stack or time: brackets that stay open, many nesting marks on
+// one line, and more keys, quotes or lines than a manifest has. It overestimates, as it does not know quotes; real
+// manifests stay far below.
+func tooMuch(data []byte, before int) *Fault {
 	const most = 4 * maxDepth
-	open, marks, line := 0, 0, 1
+	open, nested, line, keys, marks := 0, 0, before+1, 0, 0
 	for i, c := range data {
+		spaced := i+1 == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[i+1]) >= 0
 		switch c {
 		case '[', '{':
 			open++
 		case ']', '}':
 			open = max(0, open-1)
-		case '-', '?', ':', '!', '&':
-			if next := i + 1; c == '!' || c == '&' || next < len(data) && (data[next] == ' ' || data[next] == '\t') {
-				marks++
+		case '!', '&':
+			nested++
+		case '-', '?', ':':
+			if spaced {
+				nested++
 			}
-		case '"', ',':
-			marks = 0
+			if spaced && c == ':' {
+				keys++
+			}
+		case '"', ',', '\'':
+			nested = 0
+			marks++
 		case '\n':
-			marks, line = 0, line+1
+			nested, line = 0, line+1
 		}
-		if open > most || marks > most {
+		if open > most || nested > most {
 			return &Fault{Line: line, Column: 1, Text: fmt.Sprintf("nested more than %d levels deep", maxDepth)}
+		}
+		if keys > maxKeys || marks > maxMarks || line-before > maxLines {
+			return &Fault{Line: line, Column: 1, Text: fmt.Sprintf(
+				"too large for one YAML document (at most %d keys and %d lines): split it, or give it as JSON", maxKeys, maxLines)}
 		}
 	}
 	return nil
@@ -85,6 +154,7 @@ func tooDeep(data []byte) *Fault {
 // builder turns the parser's tree into nodes.
 type builder struct {
 	anchors map[string]*node
+	before  int // lines
 	count   int
 	full    bool
 	faults  Faults
@@ -94,7 +164,7 @@ func (b *builder) fault(at *token.Token, format string, args ...any) *node {
 	fault := Fault{Text: fmt.Sprintf(format, args...)}
 	n := &node{size: 1}
 	if at != nil && at.Position != nil {
-		fault.Line, fault.Column = at.Position.Line, at.Position.Column
+		fault.Line, fault.Column = b.before+at.Position.Line, at.Position.Column
 	}
 	n.line, n.column = fault.Line, fault.Column
 	b.faults = append(b.faults, fault)
@@ -124,7 +194,7 @@ func (b *builder) build(from ast.Node, depth int) *node {
 	}
 	n := &node{size: 1}
 	if at != nil && at.Position != nil {
-		n.line, n.column = at.Position.Line, at.Position.Column
+		n.line, n.column = b.before+at.Position.Line, at.Position.Column
 	}
 	switch from := from.(type) {
 	case *ast.MappingNode:
@@ -217,10 +287,10 @@ func (b *builder) entry(n *node, from *ast.MappingValueNode, depth int) {
 		return
 	}
 	below := b.build(from.Value, depth+1)
-	n.entries = append(n.entries, entry{key: key.Value, line: key.Position.Line, column: key.Position.Column, node: below})
+	n.entries = append(n.entries, entry{key: key.Value, line: b.before + key.Position.Line, column: key.Position.Column, node: below})
 	n.size += below.size
 	if len(n.entries) == 1 {
-		n.line, n.column = key.Position.Line, key.Position.Column
+		n.line, n.column = b.before+key.Position.Line, key.Position.Column
 	}
 }
 
