@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	// upMost bounds how long Up waits for all peers to be members of each other.
-	upMost = 60 * time.Second
+	// upMost and upMostEach bound how long Up waits for all peers to be members of each other: a busy machine of few
+	// cores starts many agents by turns.
+	upMost     = time.Minute
+	upMostEach = 5 * time.Second
 	// apiMost bounds how long an agent may take until its API answers.
 	apiMost = 20 * time.Second
 	// pollEach is the pace at which the testnet looks for a change.
@@ -72,7 +75,7 @@ func existsError(dir machine.Dir, name string) error {
 }
 
 func (n *Net) startAgents(ctx context.Context, options Options) error {
-	ctx, cancel := context.WithTimeout(ctx, upMost)
+	ctx, cancel := context.WithTimeout(ctx, upMost+time.Duration(len(n.Peers()))*upMostEach)
 	defer cancel()
 	peers := n.Peers()
 	if options.Agents != 0 {
@@ -138,7 +141,16 @@ func (n *Net) each(peers []string, do func(peer string) error) error {
 		all.Go(func() { faults[i] = do(peer) })
 	}
 	all.Wait()
-	return errors.Join(faults...)
+	return firstOf(faults)
+}
+
+// firstOf is the first fault, with a word on how many more there are: they tend to be the same.
+func firstOf(faults []error) error {
+	faults = slices.DeleteFunc(faults, func(err error) bool { return err == nil })
+	if len(faults) < 2 {
+		return errors.Join(faults...)
+	}
+	return fmt.Errorf("%w (and %d peers more)", faults[0], len(faults)-1)
 }
 
 // awaitAPI waits until a peer's API answers; an agent that ended is an error with the end of its log.
@@ -146,7 +158,7 @@ func (n *Net) awaitAPI(ctx context.Context, peer string) error {
 	if n.agent != nil {
 		return nil // a stand-in has no API
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiMost)
+	ctx, cancel := context.WithTimeout(ctx, apiMost+time.Duration(len(n.Peers()))*upMostEach)
 	defer cancel()
 	client := n.Client(peer)
 	defer client.Close()
@@ -159,7 +171,7 @@ func (n *Net) awaitAPI(ctx context.Context, peer string) error {
 		if statusErr == nil && !status.Agent.Running {
 			return fmt.Errorf("the agent of %s ended with exit code %d: %s", peer, status.Agent.ExitCode, n.logEnd(peer))
 		}
-		if !pause(ctx, pollEach) {
+		if !pause(ctx, n.pace()) {
 			return fmt.Errorf("the API of %s does not answer: %w: %s", peer, err, n.logEnd(peer))
 		}
 	}
@@ -169,15 +181,19 @@ func (n *Net) awaitAPI(ctx context.Context, peer string) error {
 func (n *Net) awaitMembers(ctx context.Context, peer string, names []string) error {
 	client := n.Client(peer)
 	defer client.Close()
-	_, err := Await(ctx, func() error {
+	for {
 		alive, err := client.Alive(ctx, names)
-		if err == nil && alive < len(names) {
-			err = fmt.Errorf("%s sees %d of %d peers alive: %s", peer, alive, len(names), n.logEnd(peer))
+		if err == nil && alive == len(names) {
+			return nil
 		}
-		return err
-	})
-	return err
+		if !pause(ctx, n.pace()) {
+			return errors.Join(err, fmt.Errorf("%s sees %d of %d peers alive: %s", peer, alive, len(names), n.logEnd(peer)))
+		}
+	}
 }
+
+// pace is how often a peer is looked at while it starts: with many of them the looking itself must not slow them down.
+func (n *Net) pace() time.Duration { return pollEach + time.Duration(len(n.Peers()))*time.Millisecond }
 
 // logEnd is the last line that a peer's agent wrote.
 func (n *Net) logEnd(peer string) string {
