@@ -264,6 +264,29 @@ func TestCPULimitIsSet(t *testing.T) {
 	}
 }
 
+// A container is below our cgroup where limits are, and not in hierarchies that only cost time to join.
+func TestHierarchiesJoined(t *testing.T) {
+	_, text := newWorld(t).run(sh("cat /proc/self/cgroup"))
+	joined := map[string]bool{}
+	for line := range strings.Lines(text) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		for _, name := range strings.Split(fields[1], ",") {
+			joined[name] = strings.Contains(fields[2], "web") || fields[2] == "/" && fields[0] == "0" && len(joined) == 0
+		}
+	}
+	if _, v1 := joined["memory"]; !v1 {
+		if !joined[""] {
+			t.Errorf("on cgroup v2 it is in\n%s", text)
+		}
+		return
+	}
+	for name, want := range map[string]bool{"memory": true, "cpu": true, "cpuacct": true, "pids": true, "devices": true, "freezer": true, "cpuset": false, "blkio": false} {
+		if got, there := joined[name]; there && got != want {
+			t.Errorf("%s joined: %v\n%s", name, got, text)
+		}
+	}
+}
+
 // Among instances the sum of the containers' requests counts, so it stands at the instance's cgroup.
 func TestSharesOfAnInstance(t *testing.T) {
 	w := newWorld(t)
