@@ -113,6 +113,9 @@ func orElse(text, otherwise string) string {
 	return otherwise
 }
 
+// errHungUp marks an answer that never came because the peer went away.
+var errHungUp = errors.New("(no answer came)")
+
 // unreachable says why no peer answers, and what to do.
 func (c *client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
@@ -120,6 +123,9 @@ func (c *client) unreachable(err error) error {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fail(exitUnreachable, "the peer at %s does not answer in time: is this machine overloaded?", c.socket)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fail(exitUnreachable, "the peer at %s ended the connection: is it still running? %w", c.socket, errHungUp)
 	}
 	reason, remedy := "it does not answer", "start one with 'shoal agent', or name another socket with --socket or $SHOAL_SOCKET"
 	switch {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	goruntime "runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -34,11 +36,20 @@ func versionText() string {
 func newVersion(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this program",
+		Short: "Print the version of this program, and of the peer if one answers",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(a.stdout, "shoal %s %s %s/%s\n",
 				versionText(), goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 2*time.Second)
+			defer cancel()
+			var peer struct{ Shoal string }
+			if _, failed := a.client().do(ctx, call{method: "GET", path: "/version", into: &peer}); failed == nil {
+				_, err = fmt.Fprintf(a.stdout, "peer  %s\n", peer.Shoal)
+			}
 			return err
 		},
 	}
