@@ -111,8 +111,10 @@ func (r *Runtime) erase(id runtime.InstanceID) error {
 				if err := r.cgroups.clear(r.cgroupPath(id, entry.Name())); err != nil {
 					return err
 				}
-				if err := unmount(r.rootDir(id, entry.Name())); err != nil {
-					return err
+				for _, mounted := range []string{"root", "dev"} {
+					if err := unmount(filepath.Join(r.containerDir(id, entry.Name()), mounted)); err != nil {
+						return err
+					}
 				}
 			}
 		}

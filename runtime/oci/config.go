@@ -85,7 +85,6 @@ func (r *Runtime) configOf(in *instance, i int) (*configs.Config, error) {
 			Path:      r.cgroupPath(in.Spec.Instance, spec.Name),
 			Resources: r.resources(spec.Limits),
 		},
-		Devices:         deviceNodes,
 		MaskPaths:       maskedPaths,
 		ReadonlyPaths:   readonlyPaths,
 		NoNewPrivileges: true,
@@ -187,7 +186,7 @@ func (r *Runtime) mounts(in *instance, spec runtime.Container) []*configs.Mount 
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	all := []*configs.Mount{
 		{Source: "proc", Destination: "/proc", Device: "proc", Flags: quiet},
-		{Source: "tmpfs", Destination: "/dev", Device: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_STRICTATIME, Data: "mode=755,size=65536k"},
+		{Source: filepath.Join(r.containerDir(in.Spec.Instance, spec.Name), "dev"), Destination: "/dev", Device: "bind", Flags: unix.MS_BIND | unix.MS_NOSUID | unix.MS_NOEXEC},
 		{Source: "devpts", Destination: "/dev/pts", Device: "devpts", Flags: unix.MS_NOSUID | unix.MS_NOEXEC, Data: "newinstance,ptmxmode=0666,mode=0620,gid=5"},
 		{Source: "mqueue", Destination: "/dev/mqueue", Device: "mqueue", Flags: quiet},
 		{Source: "sysfs", Destination: "/sys", Device: "sysfs", Flags: quiet | unix.MS_RDONLY},
@@ -225,27 +224,23 @@ func (r *Runtime) sharedMemory(in *instance) *configs.Mount {
 }
 
 // deviceNodes are in every container's /dev.
-var deviceNodes = []*devices.Device{
-	device("null", 1, 3), device("zero", 1, 5), device("full", 1, 7), device("random", 1, 8), device("urandom", 1, 9),
-	device("tty", 5, 0),
-}
-
-func device(name string, major, minor int64) *devices.Device {
-	return &devices.Device{Path: "/dev/" + name, FileMode: 0o666, Rule: charRule(major, minor)}
-}
-
-func charRule(major, minor int64) devices.Rule {
-	return devices.Rule{Type: devices.CharDevice, Major: major, Minor: minor, Permissions: "rwm", Allow: true}
-}
+var deviceNodes = []struct {
+	name         string
+	major, minor uint32
+}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}
 
 // deviceRules allow those nodes and terminals, and nothing else.
 func deviceRules() []*devices.Rule {
 	rules := []*devices.Rule{{Type: devices.WildcardDevice, Major: devices.Wildcard, Minor: devices.Wildcard, Permissions: "rwm"}}
-	for _, d := range deviceNodes {
-		rules = append(rules, &d.Rule)
+	allow := func(major, minor int64) {
+		rules = append(rules, &devices.Rule{Type: devices.CharDevice, Major: major, Minor: minor, Permissions: "rwm", Allow: true})
 	}
-	pts, ptmx := charRule(136, devices.Wildcard), charRule(5, 2)
-	return append(rules, &pts, &ptmx)
+	for _, node := range deviceNodes {
+		allow(int64(node.major), int64(node.minor))
+	}
+	allow(136, devices.Wildcard) // /dev/pts/*
+	allow(5, 2)                  // /dev/ptmx
+	return rules
 }
 
 // signalOf reads an image's stop signal, "SIGTERM" or "TERM" or "15"; anything else is SIGTERM.

@@ -90,48 +90,63 @@ var architectures = map[string]struct{ native, narrow string }{
 // What is newer than this list fails with ENOSYS, so that programs fall back.
 var allowed = strings.Fields(`
 	read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 open openat openat2 creat close close_range
-	lseek _llseek dup dup2 dup3 pipe pipe2 fcntl fcntl64 ioctl flock fsync fdatasync sync syncfs sync_file_range
-	sync_file_range2 arm_sync_file_range truncate truncate64 ftruncate ftruncate64 fallocate fadvise64 fadvise64_64
-	arm_fadvise64_64 readahead sendfile sendfile64 splice tee vmsplice copy_file_range cachestat
-	stat stat64 fstat fstat64 lstat lstat64 newfstatat fstatat64 statx statfs statfs64 fstatfs fstatfs64 oldstat oldfstat
-	oldlstat ustat access faccessat faccessat2 readlink readlinkat getdents getdents64 readdir getcwd chdir fchdir
+	lseek dup dup2 dup3 pipe pipe2 fcntl ioctl flock fsync fdatasync sync syncfs sync_file_range
+	truncate ftruncate fallocate fadvise64
+	readahead sendfile splice tee vmsplice copy_file_range cachestat
+	stat fstat lstat newfstatat statx statfs fstatfs
+	ustat access faccessat faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir
 	mkdir mkdirat rmdir rename renameat renameat2 link linkat unlink unlinkat symlink symlinkat mknod mknodat umask
-	chmod fchmod fchmodat fchmodat2 chown chown32 fchown fchown32 lchown lchown32 fchownat utime utimes utimensat
-	utimensat_time64 futimesat name_to_handle_at
+	chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat
+	futimesat name_to_handle_at
 	getxattr lgetxattr fgetxattr getxattrat setxattr lsetxattr fsetxattr setxattrat listxattr llistxattr flistxattr
 	listxattrat removexattr lremovexattr fremovexattr removexattrat
 	inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_mark
-	select _newselect pselect6 pselect6_time64 poll ppoll ppoll_time64 epoll_create epoll_create1 epoll_ctl
+	select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl
 	epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2 eventfd eventfd2 signalfd signalfd4
-	timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
-	io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents io_pgetevents_time64
-	mmap mmap2 munmap mremap mprotect madvise process_madvise mincore msync brk mlock mlock2 mlockall munlock munlockall
+	timerfd_create timerfd_gettime timerfd_settime
+	io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents
+	mmap munmap mremap mprotect madvise process_madvise mincore msync brk mlock mlock2 mlockall munlock munlockall
 	membarrier memfd_create memfd_secret map_shadow_stack mseal remap_file_pages pkey_alloc pkey_free pkey_mprotect
 	get_mempolicy mbind set_mempolicy set_mempolicy_home_node
-	fork vfork execve execveat exit exit_group wait4 waitid waitpid set_tid_address gettid getpid getppid getpgid
+	fork vfork execve execveat exit exit_group wait4 waitid set_tid_address gettid getpid getppid getpgid
 	getpgrp setpgid getsid setsid set_robust_list get_robust_list set_thread_area get_thread_area arch_prctl modify_ldt
 	prctl ptrace process_vm_readv process_vm_writev process_mrelease pidfd_open pidfd_getfd pidfd_send_signal rseq
-	futex futex_time64 futex_waitv futex_wait futex_wake futex_requeue capget capset seccomp restart_syscall
+	futex futex_waitv futex_wait futex_wake futex_requeue capget capset seccomp restart_syscall
 	landlock_create_ruleset landlock_add_rule landlock_restrict_self
-	getuid getuid32 geteuid geteuid32 getgid getgid32 getegid getegid32 setuid setuid32 setgid setgid32 setreuid
-	setreuid32 setregid setregid32 setresuid setresuid32 setresgid setresgid32 getresuid getresuid32 getresgid
-	getresgid32 setfsuid setfsuid32 setfsgid setfsgid32 getgroups getgroups32 setgroups setgroups32
-	kill tkill tgkill signal sigaction sigprocmask sigpending sigsuspend sigreturn sigaltstack rt_sigaction
-	rt_sigprocmask rt_sigpending rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64
+	getuid geteuid getgid getegid setuid setgid setreuid
+	setregid setresuid setresgid getresuid getresgid
+	setfsuid setfsgid getgroups setgroups
+	kill tkill tgkill sigaltstack rt_sigaction
+	rt_sigprocmask rt_sigpending rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait
 	rt_tgsigqueueinfo pause alarm
-	time times gettimeofday clock_gettime clock_gettime64 clock_getres clock_getres_time64 clock_nanosleep
-	clock_nanosleep_time64 nanosleep getitimer setitimer timer_create timer_delete timer_getoverrun timer_gettime
-	timer_gettime64 timer_settime timer_settime64 adjtimex clock_adjtime clock_adjtime64
+	time times gettimeofday clock_gettime clock_getres clock_nanosleep
+	nanosleep getitimer setitimer timer_create timer_delete timer_getoverrun timer_gettime
+	timer_settime adjtimex clock_adjtime
 	sched_yield sched_getaffinity sched_setaffinity sched_getattr sched_setattr sched_getparam sched_setparam
 	sched_getscheduler sched_setscheduler sched_get_priority_max sched_get_priority_min sched_rr_get_interval
-	sched_rr_get_interval_time64 getpriority setpriority nice ioprio_get ioprio_set getcpu
-	getrlimit setrlimit prlimit64 ugetrlimit getrusage sysinfo uname olduname oldolduname getrandom
-	socketpair bind listen accept accept4 connect getsockname getpeername getsockopt setsockopt send sendto
-	sendmsg sendmmsg recv recvfrom recvmsg recvmmsg recvmmsg_time64 shutdown socketcall
-	ipc msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget
-	mq_open mq_unlink mq_notify mq_getsetattr mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64
-	breakpoint cacheflush set_tls get_tls sync_file_range2 riscv_flush_icache riscv_hwprobe s390_pci_mmio_read
-	s390_pci_mmio_write s390_runtime_instr subpage_prot swapcontext switch_endian rtas
+	getpriority setpriority ioprio_get ioprio_set getcpu
+	getrlimit setrlimit prlimit64 getrusage sysinfo uname getrandom
+	socketpair bind listen accept accept4 connect getsockname getpeername getsockopt setsockopt sendto
+	sendmsg sendmmsg recvfrom recvmsg recvmmsg shutdown
+	msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget
+	mq_open mq_unlink mq_notify mq_getsetattr mq_timedreceive mq_timedsend
+	riscv_flush_icache riscv_hwprobe
+`)
+
+// allowedOld are calls that only machines of 32 bits and older 64-bit ones have. To look up their names takes time at each
+// start, so a filter without such an architecture leaves them out.
+var allowedOld = strings.Fields(`
+	_llseek _newselect arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush chown32 clock_adjtime64
+	clock_getres_time64 clock_gettime64 clock_nanosleep_time64 fadvise64_64 fchown32 fcntl64 fstat64 fstatat64
+	fstatfs64 ftruncate64 futex_time64 get_tls getegid32 geteuid32 getgid32 getgroups32 getresgid32 getresuid32
+	getuid32 io_pgetevents_time64 ipc lchown32 lstat64 mmap2 mq_timedreceive_time64 mq_timedsend_time64 nice
+	oldfstat oldlstat oldolduname oldstat olduname ppoll_time64 pselect6_time64 readdir recv recvmmsg_time64
+	rt_sigtimedwait_time64 rtas s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr
+	sched_rr_get_interval_time64 semtimedop_time64 send sendfile64 set_tls setfsgid32 setfsuid32 setgid32
+	setgroups32 setregid32 setresgid32 setresuid32 setreuid32 setuid32 sigaction signal sigpending sigprocmask
+	sigreturn sigsuspend socketcall stat64 statfs64 subpage_prot swapcontext switch_endian sync_file_range2
+	timer_gettime64 timer_settime64 timerfd_gettime64 timerfd_settime64 truncate64 ugetrlimit utimensat_time64
+	waitpid
 `)
 
 // seccompProfile returns the filter for programs of this machine's architecture, and narrow ones if wanted. extra are a
@@ -148,6 +163,9 @@ func seccompProfile(arch string, narrow bool, extra []string) *configs.Seccomp {
 		profile.Syscalls = append(profile.Syscalls, &configs.Syscall{Name: name, Action: configs.Allow, Args: args})
 	}
 	names := slices.Clone(allowed)
+	if narrow || !slices.Contains([]string{"amd64", "arm64", "riscv64"}, arch) {
+		names = append(names, allowedOld...)
+	}
 	for _, capability := range extra {
 		names = append(names, byCapability[capability]...)
 	}

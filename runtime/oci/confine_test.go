@@ -52,7 +52,7 @@ func TestSurroundings(t *testing.T) {
 			t.Fatalf("line %d of\n%s\nis not %q", i, text, want[i])
 		}
 	}
-	for _, name := range []string{"null", "shm", "pts", "urandom", "tty"} {
+	for _, name := range []string{"null", "shm", "pts", "urandom", "tty", "ptmx", "fd", "mqueue"} {
 		if !containsLine(text, name) {
 			t.Errorf("/dev has no %s:\n%s", name, text)
 		}
@@ -147,7 +147,7 @@ func hex(t *testing.T, text, field string) uint64 {
 func TestConfinement(t *testing.T) {
 	w := newWorld(t)
 	w.prepare(sh("echo up; while :; do sleep 1000; done"))
-	w.start(1)
+	status := w.start(1)
 	w.waitLine("up")
 	for _, c := range []struct {
 		script string
@@ -164,6 +164,9 @@ func TestConfinement(t *testing.T) {
 		{"echo b > /proc/sysrq-trigger", 1},
 		{"cat /proc/kcore | head -c 1 | grep .", 1},
 		{"touch /sys/x", 1},
+		{"echo x > /dev/null && cat /dev/null && head -c 1 /dev/zero", 0},
+		{"head -c 1 /dev/sda", 1},
+		{"mount | grep ' /dev ' | grep -q nosuid", 0},
 		{"touch /written", 0},
 		{"mkdir -p /dev/shm/x && touch /dev/shm/x/y", 0},
 		{"ls /proc/1/root/", 0},
@@ -176,6 +179,17 @@ func TestConfinement(t *testing.T) {
 		if (result.ExitCode == 0) != (c.code == 0) {
 			t.Errorf("%s: exit %d, %s", c.script, result.ExitCode, result.Output)
 		}
+	}
+	// What a container's program may do to its own stdin must not reach a file of the machine.
+	var ours, theirs unix.Stat_t
+	if err := unix.Stat("/dev/null", &ours); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Stat("/proc/"+strconv.Itoa(status.PID)+"/fd/0", &theirs); err != nil {
+		t.Fatal(err)
+	}
+	if ours.Dev == theirs.Dev && ours.Ino == theirs.Ino {
+		t.Error("stdin is the machine's own /dev/null")
 	}
 	for _, path := range []string{"/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts"} {
 		if _, err := os.Stat(path); err != nil {

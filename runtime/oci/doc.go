@@ -10,7 +10,8 @@
 //	instances/INSTANCE/ns/{net,ipc,uts}       namespaces kept alive by bind mounts, where they are shared
 //	instances/INSTANCE/volumes/VOLUME/        what containers share and what outlives a restart
 //	instances/INSTANCE/CONTAINER/state.json   generation, process, exit
-//	instances/INSTANCE/CONTAINER/root/        overlay: the image's layers below upper/ and work/
+//	instances/INSTANCE/CONTAINER/root/        overlay: the image's layers below layer/{upper,work}/
+//	instances/INSTANCE/CONTAINER/dev/         what becomes /dev
 //	logs/INSTANCE/CONTAINER/GENERATION.log    stdout and stderr, appended by the container itself
 //	run/ID-GENERATION/                        libcontainer's own state, needed for Exec
 //	trash/                                    what is being deleted

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -47,6 +48,12 @@ func (r *Runtime) Exec(ctx context.Context, id runtime.InstanceID, name string, 
 	}
 	process := r.process(in.Spec, in.Spec.Containers[i], in.Images[i], in.Users[i])
 	process.Args = command
+	null, err := os.Open(filepath.Join(r.containerDir(id, name), "dev", "null"))
+	if err != nil {
+		return runtime.ExecResult{}, wrap("exec", subject, err)
+	}
+	defer null.Close()
+	process.Stdin = null
 	result, err := runIn(ctx, made, process)
 	return result, wrap("exec", subject, err)
 }

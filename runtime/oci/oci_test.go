@@ -94,7 +94,7 @@ func busybox(dir string) (images, error) {
 			return images{}, err
 		}
 	}
-	for _, applet := range []string{"sh", "echo", "cat", "id", "ls", "sleep", "mount", "unshare", "true", "hostname", "env", "tail", "dd", "touch", "mknod", "chroot", "ping", "head", "kill", "mkdir"} {
+	for _, applet := range []string{"sh", "echo", "cat", "id", "ls", "sleep", "mount", "unshare", "true", "hostname", "env", "tail", "dd", "touch", "mknod", "chroot", "ping", "head", "kill", "mkdir", "grep"} {
 		if err := os.Symlink("busybox", filepath.Join(base, "bin", applet)); err != nil && !os.IsExist(err) {
 			return images{}, err
 		}

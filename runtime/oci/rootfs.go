@@ -42,7 +42,45 @@ func (r *Runtime) freshRoot(in *instance, i int) error {
 	if err := mountOverlay(root, in.Images[i].Layers, upper, work); err != nil {
 		return err
 	}
+	if err := freshDev(filepath.Join(dir, "dev")); err != nil {
+		return err
+	}
 	return r.writeEtc(root, in)
+}
+
+// freshDev mounts what will be a container's /dev. Made here and bound into the container it costs its start a single mount.
+func freshDev(path string) error {
+	if err := unmount(path); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil && !os.IsExist(err) {
+		return err
+	}
+	if err := unix.Mount("dev", path, "tmpfs", unix.MS_NOSUID|unix.MS_STRICTATIME|unix.MS_NOEXEC, "mode=755,size=65536k"); err != nil {
+		return fmt.Errorf("mounting a /dev: %w", err)
+	}
+	for _, name := range []string{"pts", "shm", "mqueue"} {
+		if err := os.Mkdir(filepath.Join(path, name), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
+	} {
+		if err := os.Symlink(target, filepath.Join(path, name)); err != nil {
+			return err
+		}
+	}
+	for _, node := range deviceNodes {
+		name := filepath.Join(path, node.name)
+		if err := unix.Mknod(name, unix.S_IFCHR|0o666, int(unix.Mkdev(node.major, node.minor))); err != nil {
+			return fmt.Errorf("making /dev/%s: %w", node.name, err)
+		}
+		if err := os.Chmod(name, 0o666); err != nil { // whatever our umask is
+			return err
+		}
+	}
+	return nil
 }
 
 // discard moves a file or directory out of the way and deletes it in the background.

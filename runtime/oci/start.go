@@ -108,6 +108,13 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 	process := r.process(in.Spec, in.Spec.Containers[i], in.Images[i], in.Users[i])
 	process.Init = true
 	process.Stdout, process.Stderr = output, output
+	// The machine's own /dev/null would be a handle on a file of the machine.
+	null, err := os.Open(filepath.Join(r.containerDir(c.Status.Instance, c.Status.Container), "dev", "null"))
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	process.Stdin = null
 	if err := made.Run(process); err != nil {
 		r.clean(c.Status)
 		return explain(err)
