@@ -64,7 +64,7 @@ type container struct {
 func New(config Config, exited func(runtime.Status)) (*Runtime, error) {
 	fail := func(err error) (*Runtime, error) { return nil, wrap("open", config.Dir, err) }
 	if config.Dir == "" || !filepath.IsAbs(config.Dir) || config.CgroupParent == "" || config.Images == nil {
-		return fail(errors.New("Dir must be absolute, CgroupParent and Images must be set"))
+		return fail(errors.New("the configuration needs an absolute Dir, a CgroupParent and Images"))
 	}
 	for _, dir := range []string{"instances", "logs", "run", "trash"} {
 		if err := os.MkdirAll(filepath.Join(config.Dir, dir), 0o711); err != nil {

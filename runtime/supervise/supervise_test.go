@@ -51,8 +51,7 @@ func mainProcess() {
 			os.Exit(0)
 		}
 		_ = os.WriteFile(os.Args[2], nil, 0o600)
-		var nobody map[string]int
-		nobody["x"] = 1
+		panic("as wanted")
 	case "container":
 		// Stands for a container: a child in a session of its own that waits for a word on a pipe of ours.
 		child := exec.Command("/bin/sh", "-c", "read code < "+os.Args[2]+"; exit $code")
