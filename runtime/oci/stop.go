@@ -41,10 +41,12 @@ func (r *Runtime) end(ctx context.Context, in *instance, c *container, grace tim
 		return nil
 	}
 	pid, started, ended := c.Status.PID, c.StartTime, c.ended
+	gentle := in.stopSignal(c.Status.Container)
 	c.stopping = true
 	r.mu.Unlock()
 
-	err := r.signalAndWait(ctx, in, c, grace, func(signal unix.Signal) error { return signalProcess(pid, started, signal) })
+	send := func(signal unix.Signal) error { return signalProcess(pid, started, signal) }
+	err := signalAndWait(ctx, ended, gentle, grace, send)
 	if err != nil {
 		r.mu.Lock()
 		c.stopping = false
@@ -58,24 +60,24 @@ func (r *Runtime) end(ctx context.Context, in *instance, c *container, grace tim
 	}
 }
 
-func (r *Runtime) signalAndWait(ctx context.Context, in *instance, c *container, grace time.Duration, send func(unix.Signal) error) error {
+func signalAndWait(ctx context.Context, ended chan struct{}, gentle unix.Signal, grace time.Duration, send func(unix.Signal) error) error {
 	if grace > 0 {
-		if err := send(r.stopSignal(in, c)); err != nil {
+		if err := send(gentle); err != nil {
 			return err
 		}
-		if err := wait(ctx, c.ended, grace); !errors.Is(err, errStillRuns) {
+		if err := wait(ctx, ended, grace); !errors.Is(err, errStillRuns) {
 			return err
 		}
 	}
 	if err := send(unix.SIGKILL); err != nil {
 		return err
 	}
-	return wait(ctx, c.ended, afterKill)
+	return wait(ctx, ended, afterKill)
 }
 
-// stopSignal is the one that the container's image wants.
-func (r *Runtime) stopSignal(in *instance, c *container) unix.Signal {
-	i := slices.IndexFunc(in.Spec.Containers, func(s runtime.Container) bool { return s.Name == c.Status.Container })
+// stopSignal is the one that a container's image wants.
+func (in *instance) stopSignal(name string) unix.Signal {
+	i := slices.IndexFunc(in.Spec.Containers, func(s runtime.Container) bool { return s.Name == name })
 	if i < 0 || i >= len(in.Images) {
 		return unix.SIGTERM
 	}
