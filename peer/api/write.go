@@ -313,7 +313,8 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 		if exists && len(changes) == 0 {
 			return outcome{object: tree}, v, nil
 		}
-		if after, err := res.preview(c, current, changes); err != nil || c.dryRun {
+		if c.dryRun {
+			after, err := res.preview(c, current, changes)
 			return after, v, err
 		}
 		w := control.Write{Key: c.key, Verb: verbFor(exists), Seen: current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
@@ -322,7 +323,7 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 			continue
 		}
 		if err != nil {
-			return outcome{}, nil, res.writeStatus(c.key.Name, err)
+			return outcome{}, nil, res.refused(c, current, changes, err)
 		}
 		_, tree, v, err = s.current(ctx, res, c.key)
 		if err == nil && tree == nil {
@@ -359,6 +360,18 @@ func verbFor(exists bool) crdt.Verb {
 		return crdt.Update
 	}
 	return crdt.Create
+}
+
+// refused is the answer to a write that the peer did not take. The peer checks what it takes; only for what it
+// refuses are the faults worked out again, with their fields.
+func (r *resource) refused(c change, current crdt.Object, changes []crdt.Change, err error) error {
+	var invalid *control.InvalidError
+	if errors.As(err, &invalid) {
+		if _, faults := r.preview(c, current, changes); faults != nil {
+			return faults
+		}
+	}
+	return r.writeStatus(c.key.Name, err)
 }
 
 // preview is the outcome that a change would have, or what would be wrong with it.

@@ -94,8 +94,9 @@ type Machine struct {
 	touched     bool // a reader could see a change since the last flush
 
 	// What P13 guards; tests put failing ones here.
-	read func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
-	plan func(placement.View) placement.Plan
+	read     func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
+	lastRead reading
+	plan     func(placement.View) placement.Plan
 }
 
 // New returns a machine that resumes from saved.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -118,11 +119,28 @@ func (m *Machine) form(key crdt.Key, fields []crdt.Field) (w *manifest.Workload,
 	if ownKind(key.Kind) {
 		return nil, nil
 	}
+	if m.lastRead.is(key, fields) {
+		return m.lastRead.workload, nil
+	}
 	w, found := m.read(key, fields)
 	if len(found) > 0 {
 		return nil, found.Strings()
 	}
+	m.lastRead = reading{key: key, fields: fields, workload: w}
 	return w, nil
+}
+
+// reading is the last valid form that was read: a write is read once to check it and once when it has been merged.
+type reading struct {
+	key      crdt.Key
+	fields   []crdt.Field
+	workload *manifest.Workload
+}
+
+func (r reading) is(key crdt.Key, fields []crdt.Field) bool {
+	return r.fields != nil && r.key == key && slices.EqualFunc(r.fields, fields, func(a, b crdt.Field) bool {
+		return a.Path == b.Path && bytes.Equal(a.Value, b.Value)
+	})
 }
 
 // ownKind says whether objects of this kind are written by peers for themselves, and are no manifests.
