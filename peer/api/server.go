@@ -126,14 +126,7 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 	err := s.backend.Read(ctx, func(m *control.Machine) {
 		v.version, v.members = m.Version(), m.Members()
 		if n.objects {
-			for _, r := range writables() {
-				v.objects[r.kind] = m.Objects(r.kind, "")
-				for _, o := range v.objects[r.kind] {
-					if faults := m.Invalid(o.Key); faults != nil {
-						v.invalid[o.Key] = faults
-					}
-				}
-			}
+			v.readObjects(m, n.key)
 		}
 		if n.replicas {
 			v.replicas = m.Replicas()
@@ -157,6 +150,26 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 	}
 	v.names = memberNames(v.members)
 	return v, nil
+}
+
+// readObjects reads all live objects, or only the one of that key.
+func (v *view) readObjects(m *control.Machine, only *crdt.Key) {
+	if only != nil {
+		if o, known := m.Object(*only); known && o.Live {
+			v.objects[only.Kind] = []crdt.Object{o}
+		}
+	} else {
+		for _, r := range writables() {
+			v.objects[r.kind] = m.Objects(r.kind, "")
+		}
+	}
+	for _, list := range v.objects {
+		for _, o := range list {
+			if faults := m.Invalid(o.Key); faults != nil {
+				v.invalid[o.Key] = faults
+			}
+		}
+	}
 }
 
 // memberNames are the names of all members. They are unique: where two peers carry one name, the second

@@ -318,18 +318,15 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 			return after, v, err
 		}
 		w := control.Write{Key: c.key, Verb: verbFor(exists), Seen: current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
-		_, err = s.backend.Write(ctx, w)
+		reply, err := s.backend.Write(ctx, w)
 		if errors.Is(err, control.ErrStale) {
 			continue
 		}
 		if err != nil {
 			return outcome{}, nil, res.refused(c, current, changes, err)
 		}
-		_, tree, v, err = s.current(ctx, res, c.key)
-		if err == nil && tree == nil {
-			err = conflict(fmt.Sprintf("%s %q was written, and deleted by someone else at once", res.qualified(), c.key.Name))
-		}
-		return outcome{object: tree, created: !exists, changed: true}, v, err
+		v.written(c.after(current, changes), reply)
+		return outcome{object: s.serve(res, c.key, v), created: !exists, changed: true}, v, nil
 	}
 	return outcome{}, nil, res.writeStatus(c.key.Name, control.ErrStale)
 }
@@ -347,12 +344,27 @@ func (s *Server) current(ctx context.Context, res *resource, key crdt.Key) (crdt
 	if !current.Live {
 		current.Fields = nil
 	}
+	return current, s.serve(res, key, v), v, nil
+}
+
+// serve gives one object of a view as it is served; nil if there is none.
+func (s *Server) serve(res *resource, key crdt.Key, v *view) object {
 	found := narrow(res.objects(v), selection{namespace: key.Namespace, name: key.Name})
 	s.versions.stamp(res, v.version, found, false)
 	if len(found) == 0 {
-		return current, nil, v, nil
+		return nil
 	}
-	return current, found[0], v, nil
+	return found[0]
+}
+
+// written brings a view up to a write that the peer has taken, without asking it again.
+func (v *view) written(after crdt.Object, reply control.Reply) {
+	if !after.Live {
+		after.Live, after.Created = true, reply.Stamp
+	}
+	after.Modified = reply.Stamp
+	v.objects[after.Key.Kind], v.version = []crdt.Object{after}, reply.Version
+	delete(v.invalid, after.Key)
 }
 
 func verbFor(exists bool) crdt.Verb {
@@ -376,6 +388,15 @@ func (r *resource) refused(c change, current crdt.Object, changes []crdt.Change,
 
 // preview is the outcome that a change would have, or what would be wrong with it.
 func (r *resource) preview(c change, current crdt.Object, changes []crdt.Change) (outcome, error) {
+	tree := manifest.Tree(c.key, c.after(current, changes).Fields)
+	if faults := manifest.Validate(c.key, tree); faults != nil {
+		return outcome{}, r.invalid(c.key.Name, faults)
+	}
+	return outcome{object: tree, created: !current.Live, changed: true}, nil
+}
+
+// after is an object as it will be once a change has been made to what was read.
+func (c change) after(current crdt.Object, changes []crdt.Change) crdt.Object {
 	fields := map[crdt.Path]crdt.Field{}
 	for _, f := range current.Fields {
 		fields[f.Path] = f
@@ -392,9 +413,5 @@ func (r *resource) preview(c change, current crdt.Object, changes []crdt.Change)
 	for _, path := range slices.Sorted(maps.Keys(fields)) {
 		after.Fields = append(after.Fields, fields[path])
 	}
-	tree := manifest.Tree(c.key, after.Fields)
-	if faults := manifest.Validate(c.key, tree); faults != nil {
-		return outcome{}, r.invalid(c.key.Name, faults)
-	}
-	return outcome{object: tree, created: !current.Live, changed: true}, nil
+	return after
 }

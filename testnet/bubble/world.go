@@ -102,11 +102,12 @@ func (w *World) Peer(name string) *Peer {
 	return nil
 }
 
-// Close ends all programs.
+// Close ends all programs, and waits for memberlist's last probes to end by themselves.
 func (w *World) Close() {
 	for _, p := range w.peers {
 		p.Crash()
 	}
+	time.Sleep(30 * time.Second)
 }
 
 // Await lets time pass until what is waited for has come, and returns how long that took.
