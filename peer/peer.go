@@ -215,6 +215,9 @@ func (p *Peer) step(event control.Event) {
 	switch e := event.(type) {
 	case control.MemberChanged:
 		p.addrs[crdt.PeerID(e.Member.ID)] = e.Member
+		if e.Member.State == gossip.Failed || e.Member.State == gossip.Left {
+			p.streams.Drop(trust.PeerID(e.Member.ID))
+		}
 	case control.Done:
 		p.afterDone(e)
 	case control.Exited:

@@ -41,6 +41,9 @@ type Streams interface {
 	// Send queues one coded message and never blocks: at most 64 messages or 8 MiB wait per peer, the newest beyond
 	// that are dropped (reconciliation repairs it). at is where the peer was last known.
 	Send(to trust.PeerID, at netip.AddrPort, message []byte)
+	// Drop closes what is open to a peer that was lost and forgets what waits for it, so that the next Send begins
+	// anew and does not queue behind connections that died in a cut.
+	Drop(to trust.PeerID)
 	// Dial opens a byte stream to another peer's API.
 	Dial(ctx context.Context, to trust.PeerID, at netip.AddrPort) (net.Conn, error)
 	// Close ends all streams.

@@ -27,6 +27,8 @@ const (
 // outbox holds what waits for one peer, and sends it in order on a goroutine of its own. It is gone after some idle time.
 type outbox struct {
 	streams *Streams
+	ctx     context.Context // ends with the Streams, or when the peer is dropped
+	cancel  context.CancelFunc
 	name    trust.PeerID
 	to      peer.ID
 	wake    chan struct{} // has an entry when something was queued
@@ -39,7 +41,8 @@ type outbox struct {
 }
 
 func newOutbox(s *Streams, name trust.PeerID, to peer.ID) *outbox {
-	return &outbox{streams: s, name: name, to: to, wake: make(chan struct{}, 1), met: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(s.ctx)
+	return &outbox{streams: s, ctx: ctx, cancel: cancel, name: name, to: to, wake: make(chan struct{}, 1), met: make(chan struct{}, 1)}
 }
 
 // put queues a message; false if there is no room.
@@ -107,12 +110,15 @@ func (o *outbox) retire() bool {
 	if len(o.queue) > 0 {
 		return false
 	}
-	delete(o.streams.outboxes, o.name)
+	if o.streams.outboxes[o.name] == o {
+		delete(o.streams.outboxes, o.name)
+	}
 	return true
 }
 
 func (o *outbox) run() {
-	ctx := o.streams.ctx
+	ctx := o.ctx
+	defer o.cancel()
 	var stream network.Stream
 	defer func() {
 		if stream != nil {

@@ -143,6 +143,24 @@ func (s *Streams) put(to trust.PeerID, at netip.AddrPort, message []byte) bool {
 	return box.put(at, message)
 }
 
+// Drop implements peer.Streams.
+func (s *Streams) Drop(to trust.PeerID) {
+	id, err := toLibp2p(to)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if box := s.outboxes[to]; box != nil {
+		delete(s.outboxes, to)
+		box.cancel()
+	}
+	s.group.Go(func() { _ = s.swarm.ClosePeer(id) })
+}
+
 // connected wakes an outbox that waits to try again: who could not be reached has come by itself.
 func (s *Streams) connected(_ network.Network, conn network.Conn) {
 	from, err := fromLibp2p(conn.RemotePeer())

@@ -226,6 +226,19 @@ func TestQueueOfALostPeerIsBounded(t *testing.T) {
 	}
 }
 
+func TestADroppedPeerIsReachedAnew(t *testing.T) {
+	a, b := loopback(t), loopback(t)
+	a.Send(b.id, b.at, []byte("before"))
+	b.desk.wait(t, 1)
+	a.Drop(b.id)
+	a.Drop(b.id) // again, and one that was never there
+	a.Drop(peer.ID(newTestKey(t)))
+	a.Send(b.id, b.at, []byte("after"))
+	if got := b.desk.wait(t, 2); got[1] != "after" {
+		t.Fatalf("got %q", got)
+	}
+}
+
 func TestFramesAreCheckedBeforeAllocation(t *testing.T) {
 	if _, err := readFrame(bytes.NewReader([]byte{0xff, 0xff, 0xff, 0xff, 1}), MaxMessage); err != errTooLarge {
 		t.Fatalf("got %v", err)
