@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -135,9 +136,19 @@ func (c *Client) ApplyDeployment(ctx context.Context, name string, manifest []by
 	return c.DoAs(ctx, http.MethodPatch, deploymentPath(name)+"?fieldManager=testnet&force=true", "application/apply-patch+yaml", manifest, nil)
 }
 
-// PatchDeployment merges a patch (RFC 7386) into a Deployment.
-func (c *Client) PatchDeployment(ctx context.Context, name string, patch any) error {
-	return c.Do(ctx, http.MethodPatch, deploymentPath(name), patch, nil)
+// PatchDeployment merges a patch (RFC 7386) into a Deployment, and returns how long the peer took until the write was
+// signed and on disk; 0 where nothing changed.
+func (c *Client) PatchDeployment(ctx context.Context, name string, patch any) (written time.Duration, err error) {
+	header, err := c.exchange(ctx, http.MethodPatch, deploymentPath(name), "application/merge-patch+json", patch, nil)
+	if err != nil {
+		return 0, err
+	}
+	text, changed := strings.CutPrefix(header.Get(api.HeaderTiming), "write;dur=")
+	if !changed {
+		return 0, nil
+	}
+	milliseconds, err := strconv.ParseFloat(text, 64)
+	return time.Duration(milliseconds * float64(time.Millisecond)), err
 }
 
 // DeleteDeployment deletes one.

@@ -55,35 +55,40 @@ func (c *Client) Do(ctx context.Context, method, path string, body, answer any) 
 
 // DoAs is Do with a content type of the caller's choice.
 func (c *Client) DoAs(ctx context.Context, method, path, kind string, body, answer any) error {
+	_, err := c.exchange(ctx, method, path, kind, body, answer)
+	return err
+}
+
+func (c *Client) exchange(ctx context.Context, method, path, kind string, body, answer any) (http.Header, error) {
 	content, err := content(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.peer+path, content)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	request.Header.Set("Content-Type", kind)
 	request.Header.Set("Accept", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.peer, err)
+		return nil, fmt.Errorf("%s: %w", c.peer, err)
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("%s: %s %s: %w", c.peer, method, path, err)
+		return nil, fmt.Errorf("%s: %s %s: %w", c.peer, method, path, err)
 	}
 	if response.StatusCode >= 300 {
-		return fmt.Errorf("%s: %s %s: %w", c.peer, method, path, apiError(response.StatusCode, data))
+		return nil, fmt.Errorf("%s: %s %s: %w", c.peer, method, path, apiError(response.StatusCode, data))
 	}
 	if answer == nil {
-		return nil
+		return response.Header, nil
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return fmt.Errorf("%s: %s %s: %w", c.peer, method, path, err)
+		return nil, fmt.Errorf("%s: %s %s: %w", c.peer, method, path, err)
 	}
-	return nil
+	return response.Header, nil
 }
 
 func content(body any) (io.Reader, error) {

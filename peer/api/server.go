@@ -35,6 +35,10 @@ const (
 // HeaderResult says what a write did: "created", "configured" or "unchanged".
 const HeaderResult = "X-Shoal-Result"
 
+// HeaderTiming says how long the peer took until a write was signed and on disk, in milliseconds: "write;dur=1.4"
+// (W3C Server Timing).
+const HeaderTiming = "Server-Timing"
+
 // Info is what the server says of itself.
 type Info struct {
 	Version string // of the program

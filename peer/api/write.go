@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"shoal/crdt"
 	"shoal/peer/control"
@@ -33,6 +34,7 @@ type outcome struct {
 	object  object
 	created bool
 	changed bool
+	took    time.Duration // until it was signed and on disk
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -102,6 +104,9 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 		code, result = http.StatusCreated, "created"
 	}
 	w.Header().Set(HeaderResult, result)
+	if done.changed {
+		w.Header().Set(HeaderTiming, fmt.Sprintf("write;dur=%.3f", done.took.Seconds()*1000))
+	}
 	writeJSON(w, code, done.object)
 	return nil
 }
@@ -318,7 +323,9 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 			return after, v, err
 		}
 		w := control.Write{Key: c.key, Verb: verbFor(exists), Seen: current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
+		began := time.Now()
 		reply, err := s.backend.Write(ctx, w)
+		took := time.Since(began)
 		if errors.Is(err, control.ErrStale) {
 			continue
 		}
@@ -326,7 +333,7 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 			return outcome{}, nil, res.refused(c, current, changes, err)
 		}
 		v.written(c.after(current, changes), reply)
-		return outcome{object: s.serve(res, c.key, v), created: !exists, changed: true}, v, nil
+		return outcome{object: s.serve(res, c.key, v), created: !exists, changed: true, took: took}, v, nil
 	}
 	return outcome{}, nil, res.writeStatus(c.key.Name, control.ErrStale)
 }

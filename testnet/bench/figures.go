@@ -202,9 +202,10 @@ func (c *cluster) splitFully(ctx context.Context, replicas int) error {
 	return errors.Join(err, c.rest(ctx))
 }
 
-// cutOffWrite measures requests until their answers, on a peer that reaches nobody.
+// cutOffWrite measures writes on a peer that reaches nobody: by the peer's own account, and whole requests until their answers.
 func cutOffWrite(ctx context.Context, l *lab) ([]series, error) {
 	s := series{name: "write accepted, signed and on disk on a cut-off peer", reach: "2 ms", unit: "ms"}
+	whole := series{name: "the same as a whole request to the API and its answer", unit: "ms"}
 	err := l.with(ctx, 5, func(ctx context.Context, c *cluster) error {
 		if _, err := c.apply(ctx, "p1", "web", 1); err != nil {
 			return err
@@ -220,21 +221,23 @@ func cutOffWrite(ctx context.Context, l *lab) ([]series, error) {
 		}
 		for run := range 4 * l.runs {
 			began := time.Now()
-			if err := c.annotate(ctx, "p5", run); err != nil {
+			written, err := c.annotate(ctx, "p5", run)
+			if err != nil {
 				return err
 			}
-			s.add(time.Since(began))
+			whole.add(time.Since(began))
+			s.add(written)
 			time.Sleep(200 * time.Millisecond) // writes of people come one by one
 		}
 		return nil
 	})
-	return []series{s}, err
+	return []series{s, whole}, err
 }
 
 // mark is the annotation that the benchmarks write.
 const mark = "example.com/mark"
 
-func (c *cluster) annotate(ctx context.Context, peer string, value int) error {
+func (c *cluster) annotate(ctx context.Context, peer string, value int) (time.Duration, error) {
 	patch := map[string]any{"metadata": map[string]any{"annotations": map[string]any{mark: strconv.Itoa(value)}}}
 	return c.clients[peer].PatchDeployment(ctx, "web", patch)
 }
@@ -251,7 +254,7 @@ func writeSpread(ctx context.Context, l *lab) ([]series, error) {
 		}
 		for run := range 4 * l.runs {
 			began := time.Now()
-			if err := c.annotate(ctx, c.Peers()[run%5], run); err != nil {
+			if _, err := c.annotate(ctx, c.Peers()[run%5], run); err != nil {
 				return err
 			}
 			err := c.all(func(peer string) error {
