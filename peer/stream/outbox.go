@@ -121,8 +121,11 @@ func (o *outbox) run() {
 	defer o.cancel()
 	var stream network.Stream
 	defer func() {
-		if stream != nil {
-			_ = stream.Reset()
+		if stream == nil {
+			return
+		}
+		_ = stream.Reset()
+		if ctx.Err() == nil { // else the connection is closed by who ended this
 			o.streams.closeIdle(o.to)
 		}
 	}()

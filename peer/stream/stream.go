@@ -59,8 +59,9 @@ type Streams struct {
 	rates   *rates
 
 	mu       sync.Mutex
-	outboxes map[trust.PeerID]*outbox // of those to whom something is being sent
-	inboxes  map[trust.PeerID]*inbox  // of those who have a message stream open
+	outboxes map[trust.PeerID]*outbox     // of those to whom something is being sent
+	dropping map[libpeer.ID]chan struct{} // closed when the old connections of the peer are
+	inboxes  map[trust.PeerID]*inbox      // of those who have a message stream open
 	closed   bool
 }
 
@@ -72,7 +73,7 @@ func New(config Config, handler peer.StreamHandler) (*Streams, error) {
 		config.Network = tcp{}
 	}
 	s := &Streams{handler: handler, joins: make(chan struct{}, joinsAtOnce), rates: newRates(),
-		outboxes: map[trust.PeerID]*outbox{}, inboxes: map[trust.PeerID]*inbox{}}
+		outboxes: map[trust.PeerID]*outbox{}, dropping: map[libpeer.ID]chan struct{}{}, inboxes: map[trust.PeerID]*inbox{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(config); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -158,7 +159,40 @@ func (s *Streams) Drop(to trust.PeerID) {
 		delete(s.outboxes, to)
 		box.cancel()
 	}
-	s.group.Go(func() { _ = s.swarm.ClosePeer(id) })
+	earlier, done := s.dropping[id], make(chan struct{})
+	s.dropping[id] = done
+	s.group.Go(func() { s.drop(id, earlier, done) })
+}
+
+// drop closes a peer's connections, after an earlier drop of it. Whoever wants a stream to it meanwhile waits for
+// done: a connection must not be closed that was made since.
+func (s *Streams) drop(id libpeer.ID, earlier <-chan struct{}, done chan struct{}) {
+	defer close(done)
+	if earlier != nil {
+		<-earlier
+	}
+	_ = s.swarm.ClosePeer(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dropping[id] == done {
+		delete(s.dropping, id)
+	}
+}
+
+// dropped waits until no drop of a peer is under way.
+func (s *Streams) dropped(ctx context.Context, id libpeer.ID) error {
+	s.mu.Lock()
+	done := s.dropping[id]
+	s.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // connected wakes an outbox that waits to try again: who could not be reached has come by itself.
@@ -178,6 +212,9 @@ func (s *Streams) connected(_ network.Network, conn network.Conn) {
 func (s *Streams) open(ctx context.Context, to libpeer.ID, at netip.AddrPort, speak protocol.ID) (network.Stream, error) {
 	addr, err := multiaddr(at)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.dropped(ctx, to); err != nil {
 		return nil, err
 	}
 	if s.swarm.Connectedness(to) != network.Connected {
