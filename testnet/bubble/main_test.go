@@ -1,0 +1,13 @@
+package bubble
+
+import (
+	"os"
+	"testing"
+
+	"shoal/gossip/gossiptest"
+)
+
+func TestMain(m *testing.M) {
+	gossiptest.Serial()
+	os.Exit(m.Run())
+}
