@@ -22,7 +22,10 @@ import (
 	"shoal/peer/trust"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	gossiptest.Serial()
+	goleak.VerifyTestMain(m)
+}
 
 // desk is a handler that remembers what arrived.
 type desk struct {
