@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ func newLogs(a *app) *cobra.Command {
 			pods, _ := resourceOf("pods")
 			namespace, name := a.parseReplica(args[0])
 			path := query(pods.Path(namespace, name)+"/log", "container", container, "follow", flag(follow), "previous", flag(previous),
-				"tailLines", number(tail), "sinceSeconds", number(int(since.Seconds())))
+				"tailLines", number(tail), "sinceSeconds", number(cmp.Or(int(since.Seconds()), -1)))
 			answer, err := a.client().open(c.Context(), call{method: "GET", path: path})
 			if err != nil {
 				return err
@@ -45,7 +46,7 @@ func newLogs(a *app) *cobra.Command {
 	c.Flags().BoolVar(&previous, "previous", false, "of the container before the last restart")
 	c.Flags().StringVarP(&container, "container", "c", "", "which container, where there are several")
 	c.Flags().IntVar(&tail, "tail", -1, "only the last lines")
-	c.Flags().DurationVar(&since, "since", -1, "only what is newer than this")
+	c.Flags().DurationVar(&since, "since", 0, "only what is newer than this (default all)")
 	return c
 }
 
