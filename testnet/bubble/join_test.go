@@ -87,3 +87,31 @@ func TestTicketExpires(t *testing.T) {
 		wantRefusal(t, w.newPeer(2).join(w.Peer("p1"), ticket), peer.TicketExpired)
 	})
 }
+
+// TestJoinMeasuresTheClock lets in a peer whose clock is five years behind, and tells it by how much.
+func TestJoinMeasuresTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorld(t, 1)
+		defer w.Close()
+		ticket, err := w.Peer("p1").program.CreateTicket(t.Context(), 1, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const behind = 5 * 365 * 24 * time.Hour
+		p := w.newPeer(2)
+		config := stream.JoinConfig{PrivateKey: p.key, Addr: w.Peer("p1").config().Stream.String(), Network: w.network.Host(p.addr)}
+		remote, reply, err := stream.Join(t.Context(), config, func(remote trust.PeerID) []byte {
+			return peer.JoinRequest(ticket, p.ID, remote, p.Name, time.Now().Add(-behind))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		membership, err := peer.ReadJoinReply(ticket, p.ID, remote, reply, time.Now().Add(-behind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off := (membership.Skew - behind).Abs(); off > time.Second {
+			t.Errorf("the clock differs by %v, and was measured as %v", behind, membership.Skew)
+		}
+	})
+}
