@@ -3,12 +3,18 @@ package crdt
 import (
 	"cmp"
 	"slices"
+
+	"shoal/crdt/sketch"
 )
 
 // Set is the intent of one peer: every retained operation, by object. Not safe for concurrent use.
 type Set struct {
 	objects map[Key]*object
+	ops     map[OpID]*entry // the retained ones
 	tree    tree
+	sketch  *sketch.Sketch // nil before it is asked for
+	first   Seen
+	second  Seen
 }
 
 // object is what is retained of one object.
@@ -20,7 +26,25 @@ type object struct {
 }
 
 // NewSet returns an empty set.
-func NewSet() *Set { return &Set{objects: map[Key]*object{}} }
+func NewSet() *Set {
+	return &Set{objects: map[Key]*object{}, ops: map[OpID]*entry{}, first: Seen{}, second: Seen{}}
+}
+
+func (s *Set) hold(e *entry) {
+	id := e.op.ID()
+	s.ops[id] = e
+	if s.sketch != nil {
+		s.sketch.Add(sketch.ID(id))
+	}
+}
+
+func (s *Set) release(e *entry) {
+	id := e.op.ID()
+	delete(s.ops, id)
+	if s.sketch != nil {
+		s.sketch.Remove(sketch.ID(id))
+	}
+}
 
 // Delta is what an addition changed: operations that are now retained, and those that no
 // longer are, because every field of them was overwritten by someone who had seen it.
@@ -33,11 +57,13 @@ type Delta struct {
 type Result uint8
 
 const (
-	Applied  Result = iota
-	Known           // retained already
-	Obsolete        // overwritten already by operations that had seen it
-	Gap             // it has seen operations that are not known here: the whole object is needed first
-	Invalid         // no peer can take it, see Check
+	Applied      Result = iota
+	Known               // retained already
+	Obsolete            // overwritten already by operations that had seen it
+	Gap                 // it has seen operations that are not known here: the whole object is needed first
+	Invalid             // no peer can take it, see Check
+	Forgotten           // it lies at or below the second floor and is not retained here: a replay, or from a peer that was forgotten
+	Contradicted        // its writer has signed another operation with the same stamp, and that one is kept
 )
 
 // Add merges one operation. After Gap and Invalid nothing has changed.
@@ -64,6 +90,10 @@ func (s *Set) Add(op Op) (Result, Delta) {
 		return Gap, Delta{}
 	}
 	dropped := o.insert(at, e)
+	s.hold(e)
+	for _, op := range dropped {
+		s.release(s.ops[op.ID()])
+	}
 	s.changed(o)
 	return Applied, Delta{Added: []Op{op}, Dropped: dropped}
 }
@@ -92,6 +122,7 @@ func (s *Set) AddObject(key Key, ops []Op) Delta {
 		o.ops = slices.Insert(o.ops, at, e)
 		for _, gone := range o.prune(e) {
 			if !added[gone] {
+				s.release(gone)
 				delta.Dropped = append(delta.Dropped, gone.op)
 			}
 			delete(added, gone)
@@ -99,6 +130,7 @@ func (s *Set) AddObject(key Key, ops []Op) Delta {
 	}
 	for _, e := range o.ops {
 		if added[e] {
+			s.hold(e)
 			delta.Added = append(delta.Added, e.op)
 		}
 	}

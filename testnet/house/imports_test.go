@@ -10,12 +10,13 @@ import (
 
 // rules name, for each package, the packages of ours that it may import. "..." stands for all.
 var rules = map[string][]string{
-	"crdt":      {},
+	"crdt":      {"crdt/sketch"},
 	"placement": {},
 	"gossip":    {},
 	"runtime":   {},
 	"peer/wire": {},
 
+	"crdt/sketch":         {},
 	"gossip/swim":         {"gossip"},
 	"gossip/gossiptest":   {"gossip"},
 	"runtime/oci":         {"runtime", "runtime/supervise"},
@@ -59,7 +60,7 @@ var owners = map[string][]string{
 }
 
 // pure packages have no clock to read, no I/O, no goroutine and no lock: these imports would give them one.
-var pure = []string{"crdt", "placement", "peer/control", "peer/manifest", "peer/wire", "peer/replication", "peer/trust", "testnet/promise"}
+var pure = []string{"crdt", "crdt/sketch", "placement", "peer/control", "peer/manifest", "peer/wire", "peer/replication", "peer/trust", "testnet/promise"}
 
 var impure = []string{"os", "net", "net/http", "sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "context", "io/fs", "os/exec", "syscall", "runtime"}
 
