@@ -26,6 +26,10 @@ type Config struct {
 	Seeds        []netip.AddrPort // gossip addresses to join besides those of the book
 	Tuning       control.Tuning
 	Random       func(n int) int // below n
+
+	// Trip is called where something from outside is about to be handled, with the kind of place and the name of what
+	// is handled; nil in production. What panics in it stands for a fault of the code there (P13).
+	Trip func(site, name string)
 }
 
 // ID returns the identity that goes with a key.

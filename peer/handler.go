@@ -29,7 +29,7 @@ func (h handler) Known(id trust.PeerID, proof []byte) bool {
 }
 
 // Receive checks a message and queues it; while the queue is full the sender waits.
-func (h handler) Receive(from trust.PeerID, data []byte) {
+func (h handler) Receive(from trust.PeerID, _ Lane, data []byte) {
 	body, err := h.trust.open(data)
 	if err != nil {
 		h.trust.drop(from, err)

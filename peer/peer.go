@@ -267,7 +267,7 @@ func (p *Peer) send(messages []control.Send) {
 			continue
 		}
 		data := p.trust.seal(replication.Encode(message.Message), message.Message)
-		p.streams.Send(trust.PeerID(message.To), member.Stream, data)
+		p.streams.Send(trust.PeerID(message.To), member.Stream, laneOf(message.Message), data)
 	}
 }
 

@@ -26,7 +26,18 @@ type Stored struct {
 	Ops          []crdt.Op // not re-verified: they were when they came in
 	Book         []gossip.Member
 	Certificates [][]byte
-	Boot         uint64 // how often this store was loaded, this time included
+	Records      map[string][]byte // what control keeps about itself, by name
+	Boot         uint64            // how often this store was loaded, this time included
+	Damage       *Damage           // nil: nothing was lost
+}
+
+// Damage is what a Store lost before or while it was loaded. The peer goes on with what is left and fetches the
+// rest from others.
+type Damage struct {
+	At    time.Time
+	What  string // what was found, in words: "page 17 is torn"
+	Lost  string // what could not be saved, in words: "2 operations of 40"
+	Aside string // where the damaged store was put; empty where it was mended in place
 }
 
 // Batch is written whole or not at all.
@@ -35,12 +46,25 @@ type Batch struct {
 	Certificates [][]byte
 }
 
+// Lane keeps observations apart from intent all the way from one peer's loop to another's: each lane has queues,
+// streams and bounds of its own, so that a flood on one cannot delay the other.
+type Lane uint8
+
+const (
+	Intent Lane = iota
+	Observation
+	lanes // how many there are
+)
+
+func (l Lane) String() string { return [lanes]string{"intent", "observation"}[min(l, Observation)] }
+
 // Streams carry everything that gossip does not. Messages are whole and in order per
-// peer; a peer that is slow or away loses messages, never delays others. Both ends know each other's key.
+// peer and lane; a peer that is slow or away loses messages, never delays others. Both ends know each other's key.
 type Streams interface {
-	// Send queues one coded message and never blocks: at most 64 messages or 8 MiB wait per peer, the newest beyond
-	// that are dropped (reconciliation repairs it). at is where the peer was last known.
-	Send(to trust.PeerID, at netip.AddrPort, message []byte)
+	// Send queues one coded message and never blocks. On the lane of intent at most 64 messages or 8 MiB wait per peer,
+	// and the newest beyond that are dropped; on that of observations at most 64 or 2 MiB, and the oldest are dropped
+	// (reconciliation repairs both). at is where the peer was last known.
+	Send(to trust.PeerID, at netip.AddrPort, lane Lane, message []byte)
 	// Drop closes what is open to a peer that was lost and forgets what waits for it, so that the next Send begins
 	// anew and does not queue behind connections that died in a cut.
 	Drop(to trust.PeerID)
@@ -56,8 +80,8 @@ type StreamHandler interface {
 	Proof() []byte
 	// Known says whether the peer of that key, which showed that proof, may open streams other than to join.
 	Known(id trust.PeerID, proof []byte) bool
-	// Receive takes one message; blocking here pushes back on that sender alone.
-	Receive(from trust.PeerID, message []byte)
+	// Receive takes one message; blocking here pushes back on that sender and lane alone.
+	Receive(from trust.PeerID, lane Lane, message []byte)
 	// Admit answers a request to join from the holder of id's key.
 	Admit(ctx context.Context, id trust.PeerID, request []byte) (reply []byte, err error)
 	// ServeAPI takes a stream that another peer opened with Dial, and owns it.

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multistream"
 
+	"shoal/peer"
 	"shoal/peer/trust"
 )
 
@@ -39,7 +40,9 @@ func (s *Streams) accept(stream network.Stream) {
 	case protocolJoin:
 		s.serveJoin(from, stream)
 	case protocolMessage:
-		s.serveMessages(from, stream)
+		s.serveMessages(line{from, peer.Intent}, stream)
+	case protocolRow:
+		s.serveMessages(line{from, peer.Observation}, stream)
 	case protocolAPI:
 		s.handler.ServeAPI(from, conn{stream})
 	}
@@ -48,7 +51,7 @@ func (s *Streams) accept(stream network.Stream) {
 // agree finds out what a stream is for. One other than to join begins with the opener's proof.
 func (s *Streams) agree(from trust.PeerID, stream network.Stream) (protocol.ID, error) {
 	_ = stream.SetDeadline(time.Now().Add(negotiateTimeout))
-	chosen, err := answer(stream, []protocol.ID{protocolMessage, protocolAPI, protocolJoin})
+	chosen, err := answer(stream, []protocol.ID{protocolMessage, protocolRow, protocolAPI, protocolJoin})
 	if err != nil || chosen == protocolJoin {
 		return chosen, err
 	}
@@ -71,7 +74,7 @@ func answer(stream network.Stream, protocols []protocol.ID) (protocol.ID, error)
 	return chosen, err
 }
 
-func (s *Streams) serveMessages(from trust.PeerID, stream network.Stream) {
+func (s *Streams) serveMessages(from line, stream network.Stream) {
 	release := s.take(from, stream)
 	defer release()
 	defer func() { _ = stream.Reset() }()
@@ -81,7 +84,7 @@ func (s *Streams) serveMessages(from trust.PeerID, stream network.Stream) {
 		if err != nil {
 			return
 		}
-		s.handler.Receive(from, message)
+		s.handler.Receive(from.peer, from.lane, message)
 	}
 }
 

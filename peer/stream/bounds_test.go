@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"shoal/gossip/gossiptest"
+	"shoal/peer"
 	"shoal/peer/trust"
 )
 
@@ -54,7 +55,7 @@ func TestFloodFromOneHostLeavesRoomForOthers(t *testing.T) {
 		if open != inboundPerHost {
 			t.Errorf("%d connections of one host are open, want %d", open, inboundPerHost)
 		}
-		a.Send(b.id, b.at, []byte("still here"))
+		a.Send(b.id, b.at, peer.Intent, []byte("still here"))
 		b.desk.wait(t, 1)
 		time.Sleep(time.Minute) // handshakes that never end have ended
 		for _, conn := range conns {
@@ -98,7 +99,7 @@ func TestSilentStrangersAreForgotten(t *testing.T) {
 func TestRestingPeersTakeNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, a, b := pair(t)
-		a.Send(b.id, b.at, []byte("one"))
+		a.Send(b.id, b.at, peer.Intent, []byte("one"))
 		b.desk.wait(t, 1)
 		time.Sleep(idleAtMost + 3*sweepEvery)
 		a.mu.Lock()
@@ -110,7 +111,7 @@ func TestRestingPeersTakeNoRoom(t *testing.T) {
 		if conns := len(a.swarm.Conns()) + len(b.swarm.Conns()); boxes+inboxes+conns != 0 {
 			t.Errorf("at rest: %d outboxes, %d inboxes, %d connections", boxes, inboxes, conns)
 		}
-		a.Send(b.id, b.at, []byte("two"))
+		a.Send(b.id, b.at, peer.Intent, []byte("two"))
 		if got := b.desk.wait(t, 2); got[1] != "two" {
 			t.Errorf("after the rest %q came", got)
 		}
@@ -124,14 +125,14 @@ type slowDesk struct {
 	overlap bool
 }
 
-func (d *slowDesk) Receive(from trust.PeerID, message []byte) {
+func (d *slowDesk) Receive(from trust.PeerID, lane peer.Lane, message []byte) {
 	select {
 	case d.busy <- struct{}{}:
 	default:
 		d.overlap = true
 	}
 	time.Sleep(3 * time.Second)
-	d.desk.Receive(from, message)
+	d.desk.Receive(from, lane, message)
 	<-d.busy
 }
 
@@ -152,7 +153,7 @@ func TestOrderSurvivesABreak(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 40 {
-			a.Send(to, hostAt(1), fmt.Appendf(nil, "%03d", i))
+			a.Send(to, hostAt(1), peer.Intent, fmt.Appendf(nil, "%03d", i))
 			time.Sleep(time.Second)
 			if i%10 == 4 {
 				for _, conn := range a.swarm.Conns() {
@@ -172,12 +173,12 @@ func TestOrderSurvivesABreak(t *testing.T) {
 func TestMessagesFlowSoonAfterAHeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world, a, b := pair(t)
-		a.Send(b.id, b.at, []byte("before"))
+		a.Send(b.id, b.at, peer.Intent, []byte("before"))
 		b.desk.wait(t, 1)
 		world.Split([]netip.Addr{a.at.Addr()})
 		for range 40 {
-			a.Send(b.id, b.at, []byte("during"))
-			b.Send(a.id, a.at, []byte("during"))
+			a.Send(b.id, b.at, peer.Intent, []byte("during"))
+			b.Send(a.id, a.at, peer.Intent, []byte("during"))
 			time.Sleep(2 * time.Second)
 		}
 		world.Heal()
@@ -186,8 +187,8 @@ func TestMessagesFlowSoonAfterAHeal(t *testing.T) {
 			if time.Since(healed) > 5*time.Second {
 				t.Fatalf("nothing got through 5 s after the heal: %d there, %d back", b.desk.len(), a.desk.len())
 			}
-			a.Send(b.id, b.at, []byte("after"))
-			b.Send(a.id, a.at, []byte("after"))
+			a.Send(b.id, b.at, peer.Intent, []byte("after"))
+			b.Send(a.id, a.at, peer.Intent, []byte("after"))
 			time.Sleep(10 * time.Millisecond)
 		}
 		t.Log("messages flow both ways", time.Since(healed), "after the heal")
@@ -279,7 +280,7 @@ func TestGarbageAtTheDoor(t *testing.T) {
 			conn.Write([]byte(garbage))
 			conn.Close()
 		}
-		a.Send(b.id, b.at, []byte("unharmed"))
+		a.Send(b.id, b.at, peer.Intent, []byte("unharmed"))
 		b.desk.wait(t, 1)
 	})
 }

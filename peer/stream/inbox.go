@@ -2,20 +2,18 @@ package stream
 
 import (
 	"github.com/libp2p/go-libp2p/core/network"
-
-	"shoal/peer/trust"
 )
 
-// inbox is the message stream that a peer sends on now. A peer has one at a time: when it opens another, after a break
+// inbox is the stream that a peer sends on now, on one lane. A lane has one at a time: when it opens another, after a break
 // that this end has not noticed, the older is ended first, and what it is still delivering is delivered, so that
-// messages stay in order and one sender never has two in the handler's hands.
+// messages of a lane stay in order and one sender never has two of them in the handler's hands.
 type inbox struct {
 	stream network.Stream
 	done   chan struct{}
 }
 
 // take makes stream the one that from sends on; release must be called when it is over.
-func (s *Streams) take(from trust.PeerID, stream network.Stream) (release func()) {
+func (s *Streams) take(from line, stream network.Stream) (release func()) {
 	mine := &inbox{stream: stream, done: make(chan struct{})}
 	s.mu.Lock()
 	older := s.inboxes[from]

@@ -10,27 +10,30 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
+	libpeer "github.com/libp2p/go-libp2p/core/peer"
 
-	"shoal/peer/trust"
+	"shoal/peer"
 )
 
 const (
 	queueMessages = 64
-	queueBytes    = 8 << 20
+	queueBytes    = 8 << 20 // of intent
+	rowBytes      = 2 << 20 // of observations
 	writeTimeout  = 10 * time.Second
 	idleAtMost    = 2 * time.Minute
 	retryFirst    = 100 * time.Millisecond
 	retryMost     = time.Second // together with the time of a dial, how late a heal is noticed
 )
 
-// outbox holds what waits for one peer, and sends it in order on a goroutine of its own. It is gone after some idle time.
+// outbox holds what waits for one peer on one lane, and sends it in order on a goroutine of its own. It is gone after
+// some idle time. When it is full, the newest intent is dropped, so that what was sent first, on which the rest is
+// built, arrives; and the oldest observation, because a newer one takes its place.
 type outbox struct {
 	streams *Streams
 	ctx     context.Context // ends with the Streams, or when the peer is dropped
 	cancel  context.CancelFunc
-	name    trust.PeerID
-	to      peer.ID
+	line    line
+	to      libpeer.ID
 	wake    chan struct{} // has an entry when something was queued
 	met     chan struct{} // has an entry when a connection with the peer came about
 
@@ -40,23 +43,28 @@ type outbox struct {
 	bytes int
 }
 
-func newOutbox(s *Streams, name trust.PeerID, to peer.ID) *outbox {
+func newOutbox(s *Streams, to line, id libpeer.ID) *outbox {
 	ctx, cancel := context.WithCancel(s.ctx)
-	return &outbox{streams: s, ctx: ctx, cancel: cancel, name: name, to: to, wake: make(chan struct{}, 1), met: make(chan struct{}, 1)}
+	return &outbox{streams: s, ctx: ctx, cancel: cancel, line: to, to: id, wake: make(chan struct{}, 1), met: make(chan struct{}, 1)}
 }
 
-// put queues a message; false if there is no room.
-func (o *outbox) put(at netip.AddrPort, message []byte) bool {
+// put queues a message and returns how many were dropped to stay within the bounds.
+func (o *outbox) put(at netip.AddrPort, message []byte) (dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.at = at
-	if len(o.queue) >= queueMessages || o.bytes+len(message) > queueBytes {
-		return false
+	if o.line.lane == peer.Observation {
+		for len(o.queue) > 0 && (len(o.queue) >= queueMessages || o.bytes+len(message) > rowBytes) {
+			o.pop()
+			dropped++
+		}
+	} else if len(o.queue) >= queueMessages || o.bytes+len(message) > queueBytes {
+		return 1
 	}
 	o.queue = append(o.queue, message)
 	o.bytes += len(message)
 	signal(o.wake)
-	return true
+	return dropped
 }
 
 func signal(c chan struct{}) {
@@ -74,7 +82,7 @@ func (o *outbox) next(ctx context.Context) ([]byte, bool) {
 		if ctx.Err() != nil {
 			return nil, false
 		}
-		if message, ok := o.pop(); ok {
+		if message, ok := o.take(); ok {
 			return message, true
 		}
 		select {
@@ -88,17 +96,22 @@ func (o *outbox) next(ctx context.Context) ([]byte, bool) {
 	}
 }
 
-func (o *outbox) pop() ([]byte, bool) {
+func (o *outbox) take() ([]byte, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.queue) == 0 {
 		return nil, false
 	}
+	return o.pop(), true
+}
+
+// pop removes the oldest message. o.mu is held.
+func (o *outbox) pop() []byte {
 	message := o.queue[0]
 	o.queue[0] = nil
 	o.queue = o.queue[1:]
 	o.bytes -= len(message)
-	return message, true
+	return message
 }
 
 // retire takes the outbox out of service unless something has come meanwhile.
@@ -110,8 +123,8 @@ func (o *outbox) retire() bool {
 	if len(o.queue) > 0 {
 		return false
 	}
-	if o.streams.outboxes[o.name] == o {
-		delete(o.streams.outboxes, o.name)
+	if o.streams.outboxes[o.line] == o {
+		delete(o.streams.outboxes, o.line)
 	}
 	return true
 }
@@ -167,7 +180,7 @@ func (o *outbox) open(ctx context.Context) network.Stream {
 	o.mu.Lock()
 	at := o.at
 	o.mu.Unlock()
-	stream, err := o.streams.open(ctx, o.to, at, protocolMessage)
+	stream, err := o.streams.open(ctx, o.to, at, protocols[o.line.lane])
 	if err != nil {
 		return nil
 	}

@@ -30,6 +30,7 @@ const MaxMessage = 4 << 20
 
 const (
 	protocolMessage protocol.ID = "/shoal/message/1"
+	protocolRow     protocol.ID = "/shoal/row/1"
 	protocolJoin    protocol.ID = "/shoal/join/1"
 	protocolAPI     protocol.ID = "/shoal/api/1"
 
@@ -59,11 +60,20 @@ type Streams struct {
 	rates   *rates
 
 	mu       sync.Mutex
-	outboxes map[trust.PeerID]*outbox     // of those to whom something is being sent
+	outboxes map[line]*outbox             // to those to whom something is being sent
 	dropping map[libpeer.ID]chan struct{} // closed when the old connections of the peer are
-	inboxes  map[trust.PeerID]*inbox      // of those who have a message stream open
+	inboxes  map[line]*inbox              // from those who have such a stream open
 	closed   bool
 }
+
+// line is one lane between this peer and another.
+type line struct {
+	peer trust.PeerID
+	lane peer.Lane
+}
+
+// protocols says what the stream of each lane is called.
+var protocols = map[peer.Lane]protocol.ID{peer.Intent: protocolMessage, peer.Observation: protocolRow}
 
 var _ peer.Streams = (*Streams)(nil)
 
@@ -73,7 +83,7 @@ func New(config Config, handler peer.StreamHandler) (*Streams, error) {
 		config.Network = tcp{}
 	}
 	s := &Streams{handler: handler, joins: make(chan struct{}, joinsAtOnce), rates: newRates(),
-		outboxes: map[trust.PeerID]*outbox{}, dropping: map[libpeer.ID]chan struct{}{}, inboxes: map[trust.PeerID]*inbox{}}
+		outboxes: map[line]*outbox{}, dropping: map[libpeer.ID]chan struct{}{}, inboxes: map[line]*inbox{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(config); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -114,28 +124,30 @@ func (s *Streams) start(config Config) error {
 }
 
 // Send implements peer.Streams.
-func (s *Streams) Send(to trust.PeerID, at netip.AddrPort, message []byte) {
-	if len(message) > MaxMessage || !s.put(to, at, message) {
+func (s *Streams) Send(to trust.PeerID, at netip.AddrPort, lane peer.Lane, message []byte) {
+	if len(message) > MaxMessage {
 		s.lost.Add(1)
+		return
 	}
+	s.lost.Add(uint64(s.put(line{to, lane}, at, message)))
 }
 
 // Lost counts messages that were dropped because a queue was full or a peer could not be reached.
 func (s *Streams) Lost() uint64 { return s.lost.Load() }
 
-// put queues a message for a peer. An outbox exists only while it has something to do, so that their number follows
-// the traffic and not the history.
-func (s *Streams) put(to trust.PeerID, at netip.AddrPort, message []byte) bool {
+// put queues a message and returns how many were dropped for want of room. An outbox exists only while it has
+// something to do, so that their number follows the traffic and not the history.
+func (s *Streams) put(to line, at netip.AddrPort, message []byte) (dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		return 1
 	}
 	box := s.outboxes[to]
 	if box == nil {
-		id, err := toLibp2p(to)
+		id, err := toLibp2p(to.peer)
 		if err != nil || len(s.outboxes) >= outboxesAtMost {
-			return false
+			return 1
 		}
 		box = newOutbox(s, to, id)
 		s.outboxes[to] = box
@@ -155,9 +167,11 @@ func (s *Streams) Drop(to trust.PeerID) {
 	if s.closed {
 		return
 	}
-	if box := s.outboxes[to]; box != nil {
-		delete(s.outboxes, to)
-		box.cancel()
+	for lane := range protocols {
+		if box := s.outboxes[line{to, lane}]; box != nil {
+			delete(s.outboxes, line{to, lane})
+			box.cancel()
+		}
 	}
 	earlier, done := s.dropping[id], make(chan struct{})
 	s.dropping[id] = done
@@ -203,8 +217,10 @@ func (s *Streams) connected(_ network.Network, conn network.Conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if box := s.outboxes[from]; box != nil {
-		signal(box.met)
+	for lane := range protocols {
+		if box := s.outboxes[line{from, lane}]; box != nil {
+			signal(box.met)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func newDesk() *desk {
 func (d *desk) Proof() []byte                            { return []byte("member") }
 func (d *desk) Known(id trust.PeerID, proof []byte) bool { return d.known(id, string(proof)) }
 
-func (d *desk) Receive(_ trust.PeerID, message []byte) {
+func (d *desk) Receive(_ trust.PeerID, _ peer.Lane, message []byte) {
 	d.mu.Lock()
 	d.got = append(d.got, string(message))
 	d.mu.Unlock()
@@ -129,9 +129,9 @@ func TestMessagesArriveWholeAndInOrder(t *testing.T) {
 	a, b := loopback(t), loopback(t)
 	large := strings.Repeat("x", 1<<20)
 	for i := range 20 {
-		a.Send(b.id, b.at, fmt.Appendf(nil, "%d", i))
+		a.Send(b.id, b.at, peer.Intent, fmt.Appendf(nil, "%d", i))
 	}
-	a.Send(b.id, b.at, []byte(large))
+	a.Send(b.id, b.at, peer.Intent, []byte(large))
 	got := b.desk.wait(t, 21)
 	for i := range 20 {
 		if got[i] != fmt.Sprint(i) {
@@ -141,7 +141,7 @@ func TestMessagesArriveWholeAndInOrder(t *testing.T) {
 	if got[20] != large {
 		t.Fatalf("the large message came as %d bytes", len(got[20]))
 	}
-	b.Send(a.id, a.at, []byte("back"))
+	b.Send(a.id, a.at, peer.Intent, []byte("back"))
 	a.desk.wait(t, 1)
 }
 
@@ -171,7 +171,7 @@ func TestStrangersGetJoinAlone(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	a.Send(b.id, b.at, []byte("psst"))
+	a.Send(b.id, b.at, peer.Intent, []byte("psst"))
 	var seen trust.PeerID
 	remote, reply, err := Join(t.Context(), JoinConfig{PrivateKey: a.key, Addr: b.at.String()}, func(id trust.PeerID) []byte {
 		seen = id
@@ -216,14 +216,14 @@ func TestQueueOfALostPeerIsBounded(t *testing.T) {
 	a, b := loopback(t), loopback(t)
 	_ = b.Close()
 	for range 10 * queueMessages {
-		a.Send(b.id, b.at, []byte("into the void"))
+		a.Send(b.id, b.at, peer.Intent, []byte("into the void"))
 	}
 	if lost := a.Lost(); lost < 9*queueMessages-4 {
 		t.Fatalf("only %d of %d messages were dropped", lost, 10*queueMessages)
 	}
 	huge := make([]byte, MaxMessage+1)
 	before := a.Lost()
-	a.Send(b.id, b.at, huge)
+	a.Send(b.id, b.at, peer.Intent, huge)
 	if a.Lost() != before+1 {
 		t.Fatal("a message over the limit was queued")
 	}
@@ -231,12 +231,12 @@ func TestQueueOfALostPeerIsBounded(t *testing.T) {
 
 func TestADroppedPeerIsReachedAnew(t *testing.T) {
 	a, b := loopback(t), loopback(t)
-	a.Send(b.id, b.at, []byte("before"))
+	a.Send(b.id, b.at, peer.Intent, []byte("before"))
 	b.desk.wait(t, 1)
 	a.Drop(b.id)
 	a.Drop(b.id) // again, and one that was never there
 	a.Drop(peer.ID(newTestKey(t)))
-	a.Send(b.id, b.at, []byte("after"))
+	a.Send(b.id, b.at, peer.Intent, []byte("after"))
 	if got := b.desk.wait(t, 2); got[1] != "after" {
 		t.Fatalf("got %q", got)
 	}
@@ -263,7 +263,7 @@ func TestBubble(t *testing.T) {
 		}
 		for _, from := range ends {
 			for _, to := range ends {
-				from.Send(to.id, to.at, []byte("hello"))
+				from.Send(to.id, to.at, peer.Intent, []byte("hello"))
 			}
 		}
 		time.Sleep(5 * time.Second)
@@ -273,11 +273,11 @@ func TestBubble(t *testing.T) {
 			}
 		}
 		world.Split([]netip.Addr{ends[0].at.Addr()}, []netip.Addr{ends[1].at.Addr()})
-		ends[0].Send(ends[1].id, ends[1].at, []byte("lost or late"))
+		ends[0].Send(ends[1].id, ends[1].at, peer.Intent, []byte("lost or late"))
 		time.Sleep(time.Minute)
 		world.Heal()
 		time.Sleep(5 * time.Second)
-		ends[0].Send(ends[1].id, ends[1].at, []byte("again"))
+		ends[0].Send(ends[1].id, ends[1].at, peer.Intent, []byte("again"))
 		time.Sleep(5 * time.Second)
 		got := ends[1].desk.wait(t, 10)
 		if got[len(got)-1] != "again" {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +32,8 @@ const (
 	dialTimeout = 3 * time.Second
 	// unackedAtMost is how long sent bytes may go unacknowledged before the kernel gives a connection up.
 	unackedAtMost = 5 * time.Second
+	// unsentAtMost is how much the kernel takes that it cannot send yet: what waits there can no longer be overtaken.
+	unsentAtMost = 128 << 10
 )
 
 // tcp is the machine's own network.
@@ -46,11 +49,14 @@ func (tcp) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", to.String())
 }
 
-// controlSocket bounds how long a cut goes unnoticed (TCP_USER_TIMEOUT, RFC 5482); accepted connections inherit it.
+// controlSocket bounds how long a cut goes unnoticed (TCP_USER_TIMEOUT, RFC 5482) and how much waits unsent; accepted
+// connections inherit both.
 func controlSocket(_, _ string, raw syscall.RawConn) error {
 	var fault error
 	err := raw.Control(func(fd uintptr) {
-		fault = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unackedAtMost/time.Millisecond))
+		fault = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unackedAtMost/time.Millisecond)),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentAtMost))
 	})
 	if err != nil {
 		return err
