@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -320,5 +321,72 @@ func TestWrongUse(t *testing.T) {
 	}
 	if got, err := net.Select("p2,p1,p2"); err != nil || strings.Join(got, " ") != "p2 p1" {
 		t.Errorf("select: %v %v", got, err)
+	}
+}
+
+// pingsTaken is how many echo requests a machine's kernel has received (RFC 2011: icmpInEchos).
+func pingsTaken(t *testing.T, net *Net, peer string) int {
+	t.Helper()
+	got, _ := output(t, net, peer, "awk", `/^Icmp:/ { if (!at) { for (i = 1; i <= NF; i++) if ($i == "InEchos") at = i } else print $at }`, "/proc/net/snmp")
+	count, err := strconv.Atoi(strings.TrimSpace(got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+func TestCutIsOneWay(t *testing.T) {
+	net := up(t, 3)
+	hears := func(from, to string) bool { // also where the answer is lost
+		t.Helper()
+		before := pingsTaken(t, net, to)
+		reaches(t, net, from, to)
+		return pingsTaken(t, net, to) > before
+	}
+	if !hears("p1", "p3") || !hears("p3", "p1") {
+		t.Fatal("p1 and p3 do not hear each other")
+	}
+	if err := net.Cut(t.Context(), []string{"p1"}, []string{"p3"}, false); err != nil {
+		t.Fatal(err)
+	}
+	if hears("p1", "p3") || !hears("p3", "p1") || !hears("p1", "p2") || !hears("p2", "p3") {
+		t.Error("not only the way from p1 to p3 is cut")
+	}
+	if err := net.Reboot(t.Context(), "p1"); err != nil {
+		t.Fatal(err)
+	}
+	if hears("p1", "p3") {
+		t.Error("a reboot of p1 ended the cut")
+	}
+	if err := net.Cut(t.Context(), []string{"p1"}, []string{"p2"}, true); err != nil {
+		t.Fatal(err)
+	}
+	if reaches(t, net, "p1", "p2") || !reaches(t, net, "p1", "p3") {
+		t.Error("a cut both ways did not replace the one before")
+	}
+	if err := net.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !reaches(t, net, "p1", "p2") {
+		t.Error("the cut did not heal")
+	}
+	if net.Cut(t.Context(), []string{"p1"}, []string{"p9"}, false) == nil || net.Cut(t.Context(), []string{"p1"}, []string{"p1"}, false) == nil {
+		t.Error("a cut that cannot be was made")
+	}
+}
+
+func TestInstallChangesOnePeersProgram(t *testing.T) {
+	net := up(t, 2)
+	if err := net.Install("p2", "/bin/echo"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := output(t, net, "p2", "shoal", "another program"); got != "another program\n" {
+		t.Errorf("p2 runs %q", got)
+	}
+	if got, _ := output(t, net, "p1", "sh", "-c", "readlink $(command -v shoal)"); got != net.state.Shoal+"\n" {
+		t.Errorf("p1 runs %q", got)
+	}
+	if err := net.Install("p2", "/no/such/program"); err == nil {
+		t.Error("a program that does not exist was installed")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,10 @@ import (
 
 // StreamPort is where agents listen for each other.
 const StreamPort = 7400
+
+// faultVariable names the faults that a program built with -tags faults plants in itself. Agents get it from whoever
+// starts them, and else nothing of that environment.
+const faultVariable = "SHOAL_FAULT"
 
 // Kill cuts a peer's power: all its processes, mounts and wires are gone at once, its data directory stays as the disk was.
 func (n *Net) Kill(ctx context.Context, peer string) error {
@@ -58,9 +63,34 @@ func (n *Net) Split(ctx context.Context, sides [][]string) error {
 	return n.keeper(ctx, machine.Request{Verb: machine.VerbSplit, Groups: sides})
 }
 
-// Heal lets all peers reach each other again.
+// Cut lets everything vanish that peers of from send to peers of to, and replaces earlier cuts. With both, so does
+// everything on the way back. Splits are apart from this.
+func (n *Net) Cut(ctx context.Context, from, to []string, both bool) error {
+	var cuts []machine.Cut
+	for _, a := range from {
+		for _, b := range to {
+			cuts = append(cuts, machine.Cut{From: a, To: b})
+			if both {
+				cuts = append(cuts, machine.Cut{From: b, To: a})
+			}
+		}
+	}
+	return n.keeper(ctx, machine.Request{Verb: machine.VerbCut, Cuts: cuts})
+}
+
+// Heal lets all peers reach each other again, and ends all cuts.
 func (n *Net) Heal(ctx context.Context) error {
 	return n.keeper(ctx, machine.Request{Verb: machine.VerbHeal})
+}
+
+// Install gives a peer's machine another build of shoal, which its next start of an agent runs: an upgrade, or a
+// downgrade. What runs goes on.
+func (n *Net) Install(peer, program string) error {
+	path, err := programPath(program)
+	if err != nil {
+		return err
+	}
+	return n.dir.Install(peer, path)
 }
 
 // startAgent starts a peer's agent. arguments follow those that every start has.
@@ -69,7 +99,11 @@ func (n *Net) startAgent(ctx context.Context, peer string, arguments ...string) 
 	if argv == nil {
 		argv = append([]string{"shoal", "agent"}, arguments...)
 	}
-	_, err := n.machine(ctx, peer, machine.Request{Verb: machine.VerbAgent, Argv: argv, Env: n.environment(peer, nil), Dir: "/"})
+	var base []string
+	if planted, found := os.LookupEnv(faultVariable); found {
+		base = append(base, faultVariable+"="+planted)
+	}
+	_, err := n.machine(ctx, peer, machine.Request{Verb: machine.VerbAgent, Argv: argv, Env: n.environment(peer, base), Dir: "/"})
 	return err
 }
 
@@ -86,7 +120,7 @@ func (n *Net) environment(peer string, base []string) []string {
 		}
 	}
 	p, _ := n.state.Peer(peer)
-	return append(env, "PATH="+n.dir.Bin()+":"+path, "SHOAL_SOCKET="+n.dir.Socket(peer),
+	return append(env, "PATH="+n.dir.Bin(peer)+":"+path, "SHOAL_SOCKET="+n.dir.Socket(peer),
 		"SHOAL_NAME="+p.Name, "SHOAL_DATA="+n.dir.Data(peer), "SHOAL_BIND="+p.Address.Addr().String(),
 		"SHOAL_PORT="+strconv.Itoa(StreamPort), "SHOAL_CGROUP_PARENT="+string(n.Cgroup(peer)),
 		"SHOAL_CPU="+strconv.FormatInt(p.CPUMillis, 10), "SHOAL_MEMORY="+strconv.FormatInt(p.MemoryBytes, 10))

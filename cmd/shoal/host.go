@@ -93,7 +93,7 @@ func (c agentConfig) ports(p peer.Config, opened *store.Store, images runtime.Im
 		Images: images,
 		Now:    func() control.Clock { return control.Clock{Elapsed: time.Since(started), Wall: time.Now()} },
 		Streams: func(handler peer.StreamHandler) (peer.Streams, error) {
-			return stream.New(stream.Config{PrivateKey: p.Key, Bind: netip.AddrPortFrom(bind, uint16(c.Port))}, handler)
+			return wrapStreams(stream.New(stream.Config{PrivateKey: p.Key, Bind: netip.AddrPortFrom(bind, uint16(c.Port))}, handler))
 		},
 		Gossip: func(changed func(gossip.Member)) (gossip.Cluster, error) {
 			return swim.New(swim.Config{

@@ -39,7 +39,7 @@ $SHOAL_TESTNET_DIR, else in the directory for temporary files as shoal-testnet-N
 	}
 	name := command.PersistentFlags().String("name", "", "name of the testnet (default $SHOAL_TESTNET_NAME, else "+testnet.DefaultName+")")
 	t := &testnetCommands{a, name}
-	command.AddCommand(t.up(), t.ps(), t.run(), t.kill(), t.start(), t.join(), t.killAgent(), t.split(), t.heal(), t.check(), t.down())
+	command.AddCommand(t.up(), t.ps(), t.run(), t.kill(), t.start(), t.join(), t.killAgent(), t.split(), t.cut(), t.heal(), t.check(), t.down())
 	for _, hidden := range []*cobra.Command{
 		{Use: "keeper DIR", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return testnet.Keeper(args[0]) }},
 		{Use: "machine DIR PEER", Args: cobra.ExactArgs(2), RunE: func(_ *cobra.Command, args []string) error { return testnet.Machine(args[0], args[1]) }},
@@ -257,10 +257,26 @@ func (t *testnetCommands) split() *cobra.Command {
 	})
 }
 
+func (t *testnetCommands) cut() *cobra.Command {
+	var both bool
+	command := t.verb("cut FROM/TO", "Lose all that peers FROM send to peers TO, while the way back stays open", func(ctx context.Context, net *testnet.Net, argument string) (string, error) {
+		sides, err := net.Sides(argument)
+		if err == nil && len(sides) != 2 {
+			err = &testnet.UsageError{Text: fmt.Sprintf("%q: name the peers as p1,p2/p3", argument)}
+		}
+		if err != nil {
+			return "", err
+		}
+		return "the way is cut", net.Cut(ctx, sides[0], sides[1], both)
+	})
+	command.Flags().BoolVar(&both, "both", false, "cut the way back too")
+	return command
+}
+
 func (t *testnetCommands) heal() *cobra.Command {
 	return &cobra.Command{
 		Use:   "heal",
-		Short: "Make one network of all sides again",
+		Short: "Make one network of all sides again, and end all cuts",
 		Args:  cobra.NoArgs,
 		RunE: t.on(func(ctx context.Context, net *testnet.Net, _ []string) error {
 			return net.Heal(ctx)

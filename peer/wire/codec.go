@@ -77,7 +77,7 @@ func (f form) encode(value any) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("wire: cannot write a %s: %v", f.name, err))
 	}
-	return append([]byte{f.letter, f.version}, body...)
+	return extend(f, append([]byte{f.letter, f.version}, body...))
 }
 
 func (f form) decode(data []byte, into any) error {

@@ -20,6 +20,7 @@ type Request struct {
 	Verb   string     `json:"verb"`
 	Peer   string     `json:"peer,omitempty"`
 	Groups [][]string `json:"groups,omitempty"`
+	Cuts   []Cut      `json:"cuts,omitempty"`
 	Argv   []string   `json:"argv,omitempty"`
 	Env    []string   `json:"env,omitempty"`
 	Dir    string     `json:"dir,omitempty"`
@@ -30,6 +31,7 @@ const (
 	VerbBoot   = "boot"   // start machine Peer
 	VerbPower  = "power"  // cut the power of machine Peer
 	VerbSplit  = "split"  // only machines of one of Groups reach each other
+	VerbCut    = "cut"    // what is sent along Cuts is lost, and along no other way; beside the split
 	VerbHeal   = "heal"   // all reach all
 	VerbKeeper = "keeper" // report Reply.Machines
 )
@@ -42,12 +44,19 @@ const (
 	VerbStatus = "status"     // report Reply.Agent
 )
 
+// Cut is one way between two machines on which everything is lost. The way back is another.
+type Cut struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
 // Reply answers a Request.
 type Reply struct {
 	Error    string            `json:"error,omitempty"`
 	Code     int               `json:"code,omitempty"`     // exit code of a run; 128+signal when killed
 	Machines map[string]string `json:"machines,omitempty"` // name -> "up" or "off"
 	Groups   [][]string        `json:"groups,omitempty"`   // the split in force; nil when whole
+	Cuts     []Cut             `json:"cuts,omitempty"`     // the cuts in force
 	Agent    *Agent            `json:"agent,omitempty"`
 }
 

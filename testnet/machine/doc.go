@@ -16,10 +16,10 @@
 // A testnet is one directory:
 //
 //	state.json            what it is: keeper, peers, addresses (type State)
-//	keeper.sock           control of the keeper: boot, power off, split, heal
+//	keeper.sock           control of the keeper: boot, power off, split, cut, heal
 //	keeper.log
-//	bin/shoal             the program, as a link
 //	p1/machine.sock       control of one machine: agent, run, status
+//	p1/bin/shoal          its program, as a link
 //	p1/agent.log          what the agent writes to its standard outputs
 //	p1/data/              the agent's data directory; outlives `kill`, as a disk would
 //

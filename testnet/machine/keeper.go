@@ -35,6 +35,7 @@ type keeper struct {
 	mu       sync.Mutex
 	machines map[string]*box // those that were booted and not powered off
 	split    [][]string      // nil when whole
+	cuts     []Cut
 	ending   sync.Once
 }
 
@@ -95,8 +96,10 @@ func (k *keeper) handle(ctx context.Context, request Request, _ []*os.File) Repl
 		err = k.powerOff(ctx, request.Peer)
 	case VerbSplit:
 		err = k.regroup(request.Groups)
+	case VerbCut:
+		err = k.recut(request.Cuts)
 	case VerbHeal:
-		err = k.regroup(nil)
+		err = errors.Join(k.regroup(nil), k.recut(nil))
 	case VerbKeeper:
 		return k.status()
 	default:
@@ -141,8 +144,8 @@ func (k *keeper) plug(b *box, peer Peer) error {
 	if err := k.fabric.AddHost(b.pid(), peer.Name, peer.Address); err != nil {
 		return err
 	}
-	if k.split == nil {
-		return nil
+	if err := k.cut(peer.Name); err != nil || k.split == nil {
+		return err
 	}
 	return k.group()
 }
@@ -209,7 +212,7 @@ func (k *keeper) group() error {
 func (k *keeper) status() Reply {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	reply := Reply{Machines: make(map[string]string), Groups: k.split}
+	reply := Reply{Machines: make(map[string]string), Groups: k.split, Cuts: k.cuts}
 	for _, peer := range k.state.Peers {
 		reply.Machines[peer.Name] = "off"
 		if b := k.machines[peer.Name]; b != nil && b.on() {

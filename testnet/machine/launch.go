@@ -62,11 +62,10 @@ func launch(dir Dir, state *State) (*Lease, error) {
 	if err := dir.save(*state); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(dir.Bin(), 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.Symlink(state.Shoal, filepath.Join(dir.Bin(), "shoal")); err != nil {
-		return nil, err
+	for _, peer := range state.Peers {
+		if err := dir.Install(peer.Name, state.Shoal); err != nil {
+			return nil, err
+		}
 	}
 	command, reports, lease, err := startKeeper(dir, *state)
 	if err != nil {

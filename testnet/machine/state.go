@@ -53,8 +53,20 @@ func (d Dir) KeeperSocket() string { return d.path("keeper.sock") }
 // KeeperLog is what the keeper wrote.
 func (d Dir) KeeperLog() string { return d.path("keeper.log") }
 
-// Bin is a directory with the program as "shoal", for PATH.
-func (d Dir) Bin() string { return d.path("bin") }
+// Bin is a directory with a machine's program as "shoal", for PATH.
+func (d Dir) Bin(peer string) string { return d.path(peer, "bin") }
+
+// Install makes a program the one that a machine finds as "shoal" from its next start of one on.
+func (d Dir) Install(peer, program string) error {
+	if err := os.MkdirAll(d.Bin(peer), 0o755); err != nil {
+		return err
+	}
+	fresh := filepath.Join(d.Bin(peer), "shoal.new")
+	if err := os.Symlink(program, fresh); err != nil {
+		return err
+	}
+	return os.Rename(fresh, filepath.Join(d.Bin(peer), "shoal"))
+}
 
 // MachineSocket is where a machine is told what to do.
 func (d Dir) MachineSocket(peer string) string { return d.path(peer, "machine.sock") }
