@@ -255,7 +255,7 @@ func patcher(res *resource, kind string, body []byte) (func(object) (object, err
 		"%q is not a patch that is understood: use a merge patch, a strategic merge patch, a JSON patch, or apply", kind))
 }
 
-// apply is server-side apply: the manager's new manifest replaces its old one.
+// apply is server-side apply: the owner's new manifest replaces its old one.
 func (c *change) apply(t target, r *http.Request, body []byte) error {
 	if c.manager == "" {
 		return badRequest("apply needs a fieldManager")
@@ -268,38 +268,33 @@ func (c *change) apply(t target, r *http.Request, body []byte) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	force := r.URL.Query().Get("force") == "true"
+	force, by := r.URL.Query().Get("force") == "true", manifest.Owner{Manager: c.manager, User: User(r.Context())}
 	c.compute = func(current crdt.Object, tree object) ([]crdt.Change, error) {
-		changes := manifest.Apply(current.Fields, c.manager, fields)
-		if !force {
-			if err := t.ownership(current, c.manager, changes); err != nil {
-				return nil, err
-			}
+		changes := manifest.Apply(current.Fields, by, fields)
+		if disputes := manifest.Disputes(current.Fields, by, changes); len(disputes) > 0 && !force {
+			return nil, t.disputed(disputes)
 		}
 		return changes, nil
 	}
 	return nil
 }
 
-// ownership refuses changes to fields that another program owns.
-func (t target) ownership(current crdt.Object, manager string, changes []crdt.Change) error {
-	owners := map[crdt.Path]string{}
-	for _, f := range current.Fields {
-		owners[f.Path] = f.Manager
-	}
+// disputed is the answer to an apply that would take fields away from others, in the words of Kubernetes' server-side apply.
+func (t target) disputed(disputes []manifest.Dispute) error {
 	s := failure(http.StatusConflict, "Conflict", "")
 	s.Details = &Details{Name: t.name, Group: t.group, Kind: t.plural}
-	for _, ch := range changes {
-		if owner, ok := owners[ch.Path]; ok && owner != manager {
-			s.Details.Causes = append(s.Details.Causes, Cause{Reason: "FieldManagerConflict", Field: "." + strings.ReplaceAll(string(ch.Path), "/", "."),
-				Message: fmt.Sprintf("conflict with %q", owner)})
+	for _, d := range disputes {
+		for _, owner := range d.Owners {
+			s.Details.Causes = append(s.Details.Causes, Cause{Reason: "FieldManagerConflict",
+				Field: manifest.FieldPath(d.Path), Message: fmt.Sprintf("conflict with %s", owner)})
 		}
 	}
-	if len(s.Details.Causes) == 0 {
-		return nil
+	noun := map[bool]string{true: "conflict", false: "conflicts"}[len(s.Details.Causes) == 1]
+	var lines []string
+	for _, cause := range s.Details.Causes {
+		lines = append(lines, cause.Message+": "+cause.Field)
 	}
-	first := s.Details.Causes[0]
-	s.Message = fmt.Sprintf("Apply failed with %d conflicts: %s: %s; apply with force to take the fields over", len(s.Details.Causes), first.Message, first.Field)
+	s.Message = fmt.Sprintf("Apply failed with %d %s: %s", len(s.Details.Causes), noun, strings.Join(lines, "; "))
 	return s
 }
 

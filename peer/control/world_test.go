@@ -328,7 +328,7 @@ func changesFor(current crdt.Object, tree map[string]any) ([]crdt.Change, error)
 	if current.Live {
 		held = current.Fields
 	}
-	return manifest.Apply(held, "script", fields), nil
+	return manifest.Apply(held, manifest.Owner{Manager: "script"}, fields), nil
 }
 
 func (w *world) writeTree(key crdt.Key, tree map[string]any) error {

@@ -29,7 +29,7 @@ func TestApply(t *testing.T) {
 		{Path: "spec/removed"},
 		{Path: "spec/settled", Value: []byte("1")},
 	}
-	if diff := cmp.Diff(want, Apply(held, "shoal", desired)); diff != "" {
+	if diff := cmp.Diff(want, Apply(held, Owner{Manager: "shoal"}, desired)); diff != "" {
 		t.Errorf("Apply: %s", diff)
 	}
 	all := append([]crdt.Change{}, want[:4]...)

@@ -123,6 +123,9 @@ func shapeOf(f *field) *shape {
 func Tree(key crdt.Key, fields []crdt.Field) map[string]any {
 	root := &branch{}
 	for _, f := range fields {
+		if Hidden(f.Path) {
+			continue
+		}
 		at := root
 		for _, segment := range strings.Split(string(f.Path), "/") {
 			at = at.child(unescape.Replace(segment))

@@ -74,6 +74,15 @@ func genDeployment() *rapid.Generator[map[string]any] {
 			if len(list) == 0 && rapid.Bool().Draw(t, "no env") {
 				delete(c, "env")
 			}
+			if ports := genPorts(t); len(ports) > 0 {
+				c["ports"] = ports
+			}
+			if mounts := genMounts(t); len(mounts) > 0 {
+				c["volumeMounts"] = mounts
+			}
+			if rapid.Bool().Draw(t, "resources") {
+				c["resources"] = map[string]any{"requests": map[string]any{"cpu": "50m", "memory": "32Mi"}, "limits": map[string]any{"memory": "64Mi"}}
+			}
 			if args := rapid.SliceOfN(rapid.String().Filter(noZero), 0, 3).Draw(t, "args"); args != nil {
 				c["args"] = toAny(args)
 			}
@@ -84,7 +93,7 @@ func genDeployment() *rapid.Generator[map[string]any] {
 			containers = append(containers, container(n))
 		}
 		volumes := []any{}
-		for _, n := range sorted(rapid.SliceOfNDistinct(name, 1, 3, rapid.ID[string]).Draw(t, "volumes")) {
+		for _, n := range sorted(append(rapid.SliceOfNDistinct(name, 0, 3, rapid.ID[string]).Draw(t, "volumes"), "data")) {
 			volumes = append(volumes, map[string]any{"name": n, "emptyDir": map[string]any{}})
 		}
 		return map[string]any{
@@ -100,6 +109,27 @@ func genDeployment() *rapid.Generator[map[string]any] {
 			},
 		}
 	})
+}
+
+// genPorts draws ports in the order of their keys: containerPort alone is not one, since a port may be open for both protocols.
+func genPorts(t *rapid.T) []any {
+	ports := []any{}
+	for _, number := range []string{"53", "80"} { // as texts in order, as Tree has them
+		for _, protocol := range []string{"TCP", "UDP"} {
+			if rapid.Bool().Draw(t, number+protocol) {
+				ports = append(ports, map[string]any{"containerPort": json.Number(number), "protocol": protocol})
+			}
+		}
+	}
+	return ports
+}
+
+func genMounts(t *rapid.T) []any {
+	mounts := []any{}
+	for _, path := range sorted(rapid.SliceOfNDistinct(rapid.StringMatching(`/[a-z~]{0,3}(/[a-z]{1,3}){0,2}`), 0, 3, rapid.ID[string]).Draw(t, "mounts")) {
+		mounts = append(mounts, map[string]any{"name": "data", "mountPath": path})
+	}
+	return mounts
 }
 
 func noZero(s string) bool { return len(s) < 20 && !containsZero(s) }

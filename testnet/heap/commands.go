@@ -164,9 +164,9 @@ func (w *World) Apply(peer, yaml string) error {
 		}
 		err = w.change(peer, d.Key, func(object crdt.Object) (control.Write, error) {
 			if !object.Live {
-				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: manifest.Apply(nil, "apply", fields)}, nil
+				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: manifest.Apply(nil, manifest.Owner{Manager: "apply"}, fields)}, nil
 			}
-			return control.Write{Manager: "apply", Changes: manifest.Apply(object.Fields, "apply", fields)}, nil
+			return control.Write{Manager: "apply", Changes: manifest.Apply(object.Fields, manifest.Owner{Manager: "apply"}, fields)}, nil
 		})
 		if err != nil {
 			return err

@@ -240,5 +240,5 @@ func changesOf(t *testing.T, yaml string) []crdt.Change {
 	must(t, err)
 	fields, err := manifest.Flatten(documents[0].Key.Kind, documents[0].Tree)
 	must(t, err)
-	return manifest.Apply(nil, "apply", fields)
+	return manifest.Apply(nil, manifest.Owner{Manager: "apply"}, fields)
 }
