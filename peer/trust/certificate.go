@@ -73,13 +73,7 @@ func (c Certificate) check() error {
 	return nil
 }
 
-// Verify checks a signature by a peer.
-func Verify(id PeerID, message, signature []byte) bool {
-	key := publicKey(id)
-	return key != nil && len(signature) == ed25519.SignatureSize && ed25519.Verify(key, message, signature)
-}
-
-// publicKey returns nil where id is not the one way to write a key.
+// publicKey returns nil where id is not the one way to write 32 bytes.
 func publicKey(id PeerID) ed25519.PublicKey {
 	if len(id) != 2*ed25519.PublicKeySize || strings.ToLower(string(id)) != string(id) {
 		return nil

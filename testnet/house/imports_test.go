@@ -52,6 +52,8 @@ var owners = map[string][]string{
 	"github.com/google/go-containerregistry": {"runtime/image"},
 	"github.com/vishvananda/netlink":         {"runtime/network"},
 	"github.com/libp2p/go-libp2p":            {"peer/stream"},
+	"github.com/hdevalence/ed25519consensus": {"peer/trust"},
+	"filippo.io/edwards25519":                {"peer/trust"},
 	"go.etcd.io/bbolt":                       {"peer/store"},
 	"github.com/fxamacker/cbor":              {"peer/wire"},
 	"github.com/goccy/go-yaml":               {"peer/manifest"},
