@@ -26,11 +26,11 @@ type laterStreams struct {
 	sent atomic.Uint64
 }
 
-func (s *laterStreams) Send(to trust.PeerID, at netip.AddrPort, message []byte) {
-	s.Streams.Send(to, at, message)
+func (s *laterStreams) Send(to trust.PeerID, at netip.AddrPort, lane peer.Lane, message []byte) {
+	s.Streams.Send(to, at, lane, message)
 	later := laterMessages()
 	one := later[s.sent.Add(1)%uint64(len(later))]
-	s.Streams.Send(to, at, wire.EncodeEnvelope(wire.Envelope{Message: one}))
+	s.Streams.Send(to, at, lane, wire.EncodeEnvelope(wire.Envelope{Message: one}))
 }
 
 // laterMessages are a message of an unknown kind, one of a later form, and a push of an operation and a row of later forms.

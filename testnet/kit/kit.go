@@ -59,6 +59,15 @@ func Build(ctx context.Context, dir string) (Kit, error) {
 	return k, nil
 }
 
+// Variant builds shoal with one more build tag, as a program beside the kit's own, and returns its path.
+func (k Kit) Variant(ctx context.Context, tag string) (string, error) {
+	program := k.Program + "-" + tag
+	if _, err := run(ctx, k.Root, nil, "go", "build", "-tags", "seccomp,"+tag, "-o", program, "./cmd/shoal"); err != nil {
+		return "", fmt.Errorf("build shoal with -tags %s: %w", tag, err)
+	}
+	return program, nil
+}
+
 // repository is the root of the module that the working directory is in.
 func repository(ctx context.Context) (string, error) {
 	file, err := run(ctx, "", nil, "go", "env", "GOMOD")

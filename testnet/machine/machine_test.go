@@ -44,6 +44,9 @@ func TestMain(m *testing.M) {
 //	kill-container PEER                 SIGKILL to one container of PEER
 //	kill-keeper                         SIGKILL to the testnet's keeper
 //	set VARIABLE FILE                   set VARIABLE to what FILE holds, without white space around
+//	build VARIABLE TAG                  set VARIABLE to shoal, built with one more build TAG
+//	install PEERS PROGRAM               PEERS run PROGRAM from their next start on
+//	signed PEER FILE                    write to FILE what the store of PEER, which does not run, holds
 //	nothing-left                        nothing of the testnet remains
 func TestMachine(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -53,12 +56,14 @@ func TestMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	others := &variants{kit: built, built: make(map[string]string)}
 	testscript.Run(t, testscript.Params{
 		Dir:   "../testdata",
 		Setup: func(env *testscript.Env) error { return setup(env, built) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "eventually": eventually, "exits": exits, "holder": holder, "remember": remember,
 			"untouched": untouched, "kill-container": killContainer, "kill-keeper": killKeeper, "set": set, "nothing-left": nothingLeft,
+			"build": others.build(t), "install": install, "signed": signed,
 		},
 	})
 }
@@ -84,6 +89,7 @@ func setup(env *testscript.Env, built kit.Kit) error {
 	env.Setenv("SHOAL_TESTNET_DIR", net)
 	env.Setenv("SHOAL_TESTNET_NAME", fmt.Sprintf("test-%d", os.Getpid()))
 	env.Setenv("PATH", filepath.Dir(built.Program)+":"+os.Getenv("PATH"))
+	env.Setenv("PROGRAM", built.Program)
 	env.Setenv("IMAGE", built.Archive)
 	env.Setenv("WEB", built.Web)
 	env.Setenv("EXAMPLES", filepath.Join(built.Root, "examples"))
