@@ -29,6 +29,7 @@ type Write struct {
 	Manager string
 	User    string
 	Changes []crdt.Change
+	Acks    int // how many other peers are asked at once to acknowledge it
 }
 
 // MemberChanged is news from the membership layer.
@@ -114,6 +115,8 @@ type Send struct {
 type Reply struct {
 	Request uint64
 	Stamp   crdt.Stamp // of the operation written
+	Op      crdt.OpID  // of the operation written
+	Op      crdt.OpID  // of the same; after a Write that changed nothing the newest operation on the object
 	Version uint64     // this peer's resource version that shows it
 	Err     error      // ErrStale, *InvalidError, or nil
 }
@@ -126,6 +129,8 @@ type Output struct {
 	Send    []Send
 	Actions []Action
 	Notes   []Note
+	Acks    []Ack
+	Audit   []AuditEntry
 	Self    *gossip.Self  // tell the membership layer, when not nil
 	Wake    time.Duration // Elapsed at which Flush wants to be called at the latest; 0 for never
 	Version uint64        // resource version after this flush
@@ -136,10 +141,15 @@ type Persist struct {
 	Put  []crdt.Op
 	Drop []crdt.Op
 	Book []gossip.Member // members to remember, in their latest form
+
+	Records map[string][]byte // by name; nil deletes
+	History []HistoryEntry
 }
 
 // Empty says whether there is nothing to write.
-func (p Persist) Empty() bool { return len(p.Put) == 0 && len(p.Drop) == 0 && len(p.Book) == 0 }
+func (p Persist) Empty() bool {
+	return len(p.Put) == 0 && len(p.Drop) == 0 && len(p.Book) == 0 && len(p.Records) == 0 && len(p.History) == 0
+}
 
 // Note is an event in the sense of Kubernetes: something worth telling a person.
 type Note struct {

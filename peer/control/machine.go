@@ -25,9 +25,21 @@ type Config struct {
 	Pick   func(n int) int // a random number below n
 	Tuning Tuning
 
+	// Trip is called at "decode", "merge", "read", "plan" and "act" with the name of what is about to be
+	// handled; nil in production. A panic in it stands for a panic of the code there (P13).
+	Trip func(site, name string)
+
 	// Decode reads the body of a row; nil means wire.DecodeObservation. It is here so that the many
 	// machines of one simulation can share what they decode. The result is never changed.
 	Decode func(body []byte) (*wire.Observation, error)
+
+	// MayWrite says whether a peer may write intent; nil means that all may. Only such peers
+	// propose and close floors.
+	MayWrite func(peer crdt.PeerID) bool
+
+	// Trip is called with the site ("decode", "merge", "read", "plan", "act") and the name of what is handled there
+	// (an object's key, a row's peer, a replica). It is nil in production; a panic in it stands for one in the code (P13).
+	Trip func(site, name string)
 }
 
 // Tuning holds the machine's time constants. The zero value of each means its default.
@@ -38,6 +50,10 @@ type Tuning struct {
 	BackoffMost   time.Duration // 5 min
 	BackoffReset  time.Duration // running this long forgets the restarts; 10 min
 	RefuseFor     time.Duration // how long a refusal stands; 30 s
+	ForgetAfter   time.Duration // a peer not heard of for so long holds forgetting up no more; 45 days
+	MarkEach      time.Duration // how often deletions are forgotten when there are few; 10 min
+	MarkSoon      time.Duration // and when they are many for what lives; 10 s
+	RowEach       time.Duration // own rows are not sent more often, save the first after a quiet time; 100 ms
 }
 
 // Saved is what an earlier life of this peer left behind.
@@ -45,6 +61,7 @@ type Saved struct {
 	Ops       []crdt.Op
 	Book      []gossip.Member
 	Instances []runtime.Instance
+	Records   map[string][]byte
 }
 
 // Machine is the control core of one peer. Not safe for concurrent use.
@@ -145,6 +162,10 @@ func (t Tuning) withDefaults() Tuning {
 		{&t.BackoffMost, 5 * time.Minute},
 		{&t.BackoffReset, 10 * time.Minute},
 		{&t.RefuseFor, 30 * time.Second},
+		{&t.ForgetAfter, 45 * 24 * time.Hour},
+		{&t.MarkEach, 10 * time.Minute},
+		{&t.MarkSoon, 10 * time.Second},
+		{&t.RowEach, 100 * time.Millisecond},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.usual
