@@ -6,35 +6,37 @@ import (
 	"shoal/crdt"
 )
 
-// Ack says that another peer holds an operation on disk.
+// Ack says that another peer holds one of this peer's writes on disk.
 type Ack struct {
 	Op crdt.OpID
 	By crdt.PeerID
 }
 
-// AuditEntry is something from outside that was dropped, refused or set aside.
+// AuditEntry names something from outside that was dropped, refused or set aside.
 type AuditEntry struct {
 	At      time.Time
-	Reason  string // one word of a closed set
-	Subject string // what it was: "operation …", "row", "message"
+	Reason  string // "forgotten", "contradicts", "invalid", "gap", "oversize", "panic", "rewritten"
+	Subject string // what it is about, for people: "operation 3f…", "the row of p7"
 	Key     crdt.Key
 	Writer  crdt.PeerID // who made it
-	From    crdt.PeerID // who sent it
+	From    crdt.PeerID // who passed it on
 	Text    string
 }
 
-// HistoryEntry is one change of an object, as this peer took it in.
+// HistoryEntry is one operation as this peer took it in. It outlives the operation, which is
+// dropped when it is overwritten.
 type HistoryEntry struct {
 	Key     crdt.Key
 	Stamp   crdt.Stamp
 	Verb    crdt.Verb
 	Manager string
 	User    string
-	At      time.Time // when this peer took it in
-	Diffs   []Diff
+	At      time.Time // when this peer took it in, by its own clock
+	Diffs   []Diff    // sorted by path
 }
 
-// Diff is a change of the winning value of a field; nil means that it was or is not set.
+// Diff is how the winning value of one field changed when this peer merged an operation. Old and New
+// are JSON; nil means not set.
 type Diff struct {
 	Path crdt.Path
 	Old  []byte

@@ -29,7 +29,7 @@ type Write struct {
 	Manager string
 	User    string
 	Changes []crdt.Change
-	Acks    int // how many other peers are asked at once to acknowledge it
+	Acks    int // ask so many other peers to say when they hold it on disk: see Output.Acks
 }
 
 // MemberChanged is news from the membership layer.
@@ -115,7 +115,6 @@ type Send struct {
 type Reply struct {
 	Request uint64
 	Stamp   crdt.Stamp // of the operation written
-	Op      crdt.OpID  // of the operation written
 	Op      crdt.OpID  // of the same; after a Write that changed nothing the newest operation on the object
 	Version uint64     // this peer's resource version that shows it
 	Err     error      // ErrStale, *InvalidError, or nil
@@ -129,8 +128,9 @@ type Output struct {
 	Send    []Send
 	Actions []Action
 	Notes   []Note
-	Acks    []Ack
-	Audit   []AuditEntry
+	Acks    []Ack         // other peers that hold a write of this one on disk
+	Audit   []AuditEntry  // what was refused or set aside
+	Synced  []crdt.PeerID // peers whose intent was found to equal this one's
 	Self    *gossip.Self  // tell the membership layer, when not nil
 	Wake    time.Duration // Elapsed at which Flush wants to be called at the latest; 0 for never
 	Version uint64        // resource version after this flush
@@ -138,12 +138,11 @@ type Output struct {
 
 // Persist is what the store must hold.
 type Persist struct {
-	Put  []crdt.Op
-	Drop []crdt.Op
-	Book []gossip.Member // members to remember, in their latest form
-
-	Records map[string][]byte // by name; nil deletes
-	History []HistoryEntry
+	Put     []crdt.Op
+	Drop    []crdt.Op
+	Book    []gossip.Member   // members to remember, in their latest form
+	Records map[string][]byte // small facts of control's own, by name; a nil value deletes
+	History []HistoryEntry    // what became of objects, to be kept per object
 }
 
 // Empty says whether there is nothing to write.

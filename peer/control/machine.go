@@ -25,10 +25,6 @@ type Config struct {
 	Pick   func(n int) int // a random number below n
 	Tuning Tuning
 
-	// Trip is called at "decode", "merge", "read", "plan" and "act" with the name of what is about to be
-	// handled; nil in production. A panic in it stands for a panic of the code there (P13).
-	Trip func(site, name string)
-
 	// Decode reads the body of a row; nil means wire.DecodeObservation. It is here so that the many
 	// machines of one simulation can share what they decode. The result is never changed.
 	Decode func(body []byte) (*wire.Observation, error)

@@ -75,3 +75,65 @@ type ContainerView struct {
 	Reason     string // why it waits, or why it last ended
 	Detail     string // "HTTP 503"
 }
+
+// Conflicted is an object about which writers disagreed who had not seen each other.
+type Conflicted struct {
+	Key    crdt.Key
+	Live   bool
+	Fields []crdt.Field // of a live object: those with rivals, won deletions (Value nil) among them
+
+	// Of an object that is not live: the fields that were written by who had not seen the deletion, and the deletion.
+	Orphans []crdt.Field
+	Deleted Deletion
+}
+
+// Deletion is who deleted an object. The zero value means that it was deleted here by nobody known:
+// the operation is forgotten already.
+type Deletion struct {
+	Stamp   crdt.Stamp
+	Manager string
+	User    string
+}
+
+// AsideEntry is something that made the code fail and that this peer leaves alone until it changes (P13).
+type AsideEntry struct {
+	At      time.Time
+	Site    string   // "decode", "merge", "read", "plan", "act"
+	Subject string   // the object, "the row of p7", or the replica
+	Key     crdt.Key // the object; zero if it is about none
+	Text    string
+}
+
+// SkewReport is what this peer knows of the clocks of the cluster.
+type SkewReport struct {
+	Own     time.Duration // how far this peer's clock is ahead of the median of the others; negative: behind
+	Known   bool          // whether any other's clock is known
+	Members []Skew        // by peer
+}
+
+// Skew is how far another peer's clock is ahead of this one's; negative: behind.
+type Skew struct {
+	Peer  crdt.PeerID
+	Ahead time.Duration
+	Rows  int // measurements that the figure is the median of
+}
+
+// FloorStatus is how far the cluster is with forgetting its deletions.
+type FloorStatus struct {
+	Registered  []crdt.PeerID // whose word is needed: the book, less those who left and those who are forgotten
+	Forgotten   []crdt.PeerID // not heard of for Tuning.ForgetAfter
+	Forgettable int           // deletions kept only until the others hold them too
+	Retained    int           // operations, deletions included
+	Pending     bool          // a mark stands and is not closed yet
+	Waiting     []FloorWait   // registered peers whose word is missing now, by peer
+	Closed      crdt.Stamp    // of the operation that set the floor in force; zero: there is none
+	Applied     bool          // this peer has applied it
+	Doubtful    bool          // this peer was not asked and must first compare itself with one that was
+}
+
+// FloorWait is a peer that holds forgetting up, and why, for people.
+type FloorWait struct {
+	Peer crdt.PeerID
+	Name string
+	Why  string
+}
