@@ -38,10 +38,11 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	if t.resource == namespaces && t.name == manifest.DefaultNamespace {
 		return failure(http.StatusForbidden, "Forbidden", "the namespace default always exists")
 	}
-	_, tree, v, err := s.current(r.Context(), t.resource, t.key())
+	held, err := s.readOne(r.Context(), t.resource, t.key())
 	if err != nil {
 		return err
 	}
+	tree, v := held.form(), held.view
 	if tree == nil {
 		return t.missing(t.name)
 	}
@@ -81,11 +82,11 @@ func (s *Server) deleteAll(ctx context.Context, t target) error {
 // deleteOne deletes one object; one that is gone already is no error.
 func (s *Server) deleteOne(ctx context.Context, res *resource, key crdt.Key) error {
 	for range maxRetries {
-		current, _, _, err := s.current(ctx, res, key)
-		if err != nil || !current.Live {
+		held, err := s.readOne(ctx, res, key)
+		if err != nil || !held.current.Live {
 			return err
 		}
-		_, err = s.backend.Write(ctx, control.Write{Key: key, Verb: crdt.Delete, Seen: current.Seen, User: User(ctx)})
+		_, err = s.backend.Write(ctx, control.Write{Key: key, Verb: crdt.Delete, Seen: held.current.Seen, User: User(ctx)})
 		if err == nil {
 			return nil
 		}
@@ -108,8 +109,8 @@ func (s *Server) restartPod(w http.ResponseWriter, r *http.Request, t target) er
 	}
 	if !isDryRun(r) && replica.Wanted {
 		mark, _ := json.Marshal(time.Now().UTC().Format(time.RFC3339Nano))
-		c := change{key: replica.Workload, manager: "shoal-restart", compute: func(_ crdt.Object, tree object) ([]crdt.Change, error) {
-			if tree == nil {
+		c := change{key: replica.Workload, manager: "shoal-restart", compute: func(held *reading) ([]crdt.Change, error) {
+			if !held.exists() {
 				return nil, t.missing(t.name)
 			}
 			return []crdt.Change{{Path: restartPath(replica.Ordinal), Value: mark}}, nil

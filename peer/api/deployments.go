@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,8 +74,7 @@ func deploymentObjects(v *view) []object {
 	var list []object
 	for _, o := range v.objects["Deployment"] {
 		tree := intent(o)
-		w, _ := manifest.WorkloadOf(o.Key, tree)
-		tree["status"] = deploymentStatus(o, tree, tally(w, byWorkload[o.Key]), v.invalid[o.Key])
+		tree["status"] = deploymentStatus(o, tree, tally(wantedNumber(tree), byWorkload[o.Key]), v.invalid[o.Key])
 		list = append(list, tree)
 	}
 	return list
@@ -86,8 +86,8 @@ type counts struct {
 	waiting                                       []string // one line for each replica that is not ready
 }
 
-func tally(w manifest.Workload, replicas []control.ReplicaView) counts {
-	c := counts{wanted: w.Replicas}
+func tally(wanted int, replicas []control.ReplicaView) counts {
+	c := counts{wanted: wanted}
 	for _, r := range replicas {
 		best := newest(r)
 		if best != nil && best.State != control.Stopping {
@@ -252,6 +252,15 @@ func wantedReplicas(o object) string {
 		return fmt.Sprint(n)
 	}
 	return "1"
+}
+
+// wantedNumber is wantedReplicas as a number; 0 where it is none.
+func wantedNumber(o object) int {
+	n, err := strconv.Atoi(wantedReplicas(o))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // namespaceObjects adds the namespaces that exist without anyone having written them.

@@ -18,10 +18,7 @@ const scaleManager = "scale"
 
 // scaleOf is a Deployment in the form autoscaling/v1 Scale.
 func scaleOf(tree object) object {
-	wanted, err := strconv.Atoi(wantedReplicas(tree))
-	if err != nil {
-		wanted = 0
-	}
+	wanted := wantedNumber(tree)
 	selector := ""
 	labels, _ := dig(tree, "spec", "selector", "matchLabels").(object)
 	for _, key := range sortedNames(labels) {
@@ -41,15 +38,15 @@ func scaleOf(tree object) object {
 func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) error {
 	switch r.Method {
 	case http.MethodGet:
-		_, tree, v, err := s.current(r.Context(), t.resource, t.key())
+		held, err := s.readOne(r.Context(), t.resource, t.key())
 		if err != nil {
 			return err
 		}
-		if tree == nil {
+		if !held.exists() {
 			return t.missing(t.name)
 		}
-		v.sign(w)
-		writeJSON(w, http.StatusOK, scaleOf(tree))
+		held.view.sign(w)
+		writeJSON(w, http.StatusOK, scaleOf(held.form()))
 		return nil
 	case http.MethodPut, http.MethodPatch:
 	default:
@@ -63,8 +60,8 @@ func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) er
 	if c.manager == "" {
 		c.manager = scaleManager
 	}
-	c.compute = func(current crdt.Object, tree object) ([]crdt.Change, error) {
-		return t.rescale(r, body, current, tree)
+	c.compute = func(held *reading) ([]crdt.Change, error) {
+		return t.rescale(r, body, held)
 	}
 	done, v, err := s.change(r.Context(), t.resource, c)
 	if err != nil {
@@ -76,10 +73,11 @@ func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) er
 }
 
 // rescale computes the change that a new or patched Scale asks for.
-func (t target) rescale(r *http.Request, body []byte, current crdt.Object, tree object) ([]crdt.Change, error) {
-	if tree == nil {
+func (t target) rescale(r *http.Request, body []byte, held *reading) ([]crdt.Change, error) {
+	if !held.exists() {
 		return nil, t.missing(t.name)
 	}
+	tree := held.form()
 	var asked any
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -112,10 +110,10 @@ func (t target) rescale(r *http.Request, body []byte, current crdt.Object, tree 
 		return nil, t.invalid(t.name, manifest.Faults{{Path: "spec.replicas", Text: fmt.Sprintf("must be a whole number from 0 to %d", manifest.MaxReplicas)}})
 	}
 	const path = "spec/replicas"
-	for _, f := range current.Fields {
+	for _, f := range held.current.Fields {
 		if f.Path == path && string(f.Value) == strconv.Itoa(replicas) && len(f.Conflicts) == 0 {
 			return nil, nil
 		}
 	}
-	return []crdt.Change{{Path: path, Value: []byte(strconv.Itoa(replicas))}}, nil
+	return manifest.Disown(held.current.Fields, []crdt.Change{{Path: path, Value: []byte(strconv.Itoa(replicas))}}), nil
 }

@@ -14,6 +14,7 @@ import (
 	"shoal/gossip"
 	"shoal/peer"
 	"shoal/peer/control"
+	"shoal/peer/manifest"
 	"shoal/placement"
 )
 
@@ -121,6 +122,7 @@ type view struct {
 	admitted, room placement.Resources
 
 	current  crdt.Object // of needs.key
+	home     bool        // whether its namespace exists
 	verdicts []placement.Verdict
 }
 
@@ -144,6 +146,8 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		}
 		if n.key != nil {
 			v.current, _ = m.Object(*n.key)
+			namespace, _ := m.Object(crdt.Key{Kind: "Namespace", Name: n.key.Namespace})
+			v.home = namespace.Live || n.key.Namespace == manifest.DefaultNamespace
 		}
 		if n.why != "" {
 			v.verdicts, _ = m.Why(placement.ReplicaID(n.why))

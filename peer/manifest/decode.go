@@ -147,11 +147,16 @@ func (c *checker) unknownKind(at place, name string) {
 
 // Validate checks a whole object, defaults applied; nil when valid.
 func Validate(key crdt.Key, tree map[string]any) Faults {
+	_, faults := validate(key, tree)
+	return faults
+}
+
+func validate(key crdt.Key, tree map[string]any) (reflect.Value, Faults) {
 	c := &checker{}
 	n := nodeOf(tree)
 	object, kind, ok := c.object(n)
 	if !ok {
-		return c.sorted()
+		return object, c.sorted()
 	}
 	meta, root := object.FieldByName("Metadata").Interface().(metadata), place{c: c, node: n}
 	if kind.Name != key.Kind || meta.Name != key.Name {
@@ -160,7 +165,7 @@ func Validate(key crdt.Key, tree map[string]any) Faults {
 	if meta.Namespace != key.Namespace && (kind.Namespaced || meta.Namespace != "") {
 		root.at("metadata").at("namespace").fault("must be %q, not %q", key.Namespace, clip(meta.Namespace))
 	}
-	return c.sorted()
+	return object, c.sorted()
 }
 
 // Warnings names the fields of a tree that are accepted without effect.

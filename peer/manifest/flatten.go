@@ -71,10 +71,8 @@ func (w *flattener) value(path string, f *field, value any) {
 	case nil:
 	case map[string]any:
 		before := len(w.fields)
-		if s := shapeOf(f); s != nil && len(value) > 0 {
-			if value = without(value, sortedKeys(s.server)...); len(value) == 0 {
-				return // all of it was the server's
-			}
+		if s := shapeOf(f); s != nil && len(value) > 0 && s.allServers(value) {
+			return
 		}
 		for _, name := range sortedKeys(value) {
 			w.member(shapeOf(f), path+"/"+escape.Replace(name), name, value[name])
@@ -108,6 +106,16 @@ func (w *flattener) item(path string, f *field, index int, item any) {
 		return
 	}
 	w.value(below, &field{of: f.of.Elem()}, entry)
+}
+
+// allServers says whether nothing of a struct is the user's.
+func (s *shape) allServers(value map[string]any) bool {
+	for name := range value {
+		if !s.server[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // shapeOf is the shape of a field that is a struct; nil for all others.

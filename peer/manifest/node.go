@@ -147,6 +147,9 @@ func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Key
 
 // encode is the one JSON form of a value: no escaping for HTML, keys sorted.
 func encode(value any) json.RawMessage {
+	if text, ok := value.(string); ok && plain(text) {
+		return json.RawMessage(`"` + text + `"`)
+	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -156,13 +159,30 @@ func encode(value any) json.RawMessage {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
+// plain says whether a text stands in JSON as it is, between quotes: nearly all do.
+func plain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // decodeValue reads one JSON value; text that is not JSON stands for itself.
 func decodeValue(data []byte) any {
+	text := string(data)
+	if last := len(text) - 1; last > 0 && text[0] == '"' && text[last] == '"' && plain(text[1:last]) {
+		return text[1:last]
+	}
+	if digits(text) && (text[0] != '0' || len(text) == 1) {
+		return json.Number(text)
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var value any
 	if err := decoder.Decode(&value); err != nil {
-		return string(data)
+		return text
 	}
 	return value
 }

@@ -9,6 +9,7 @@ import (
 type shape struct {
 	fields   []field
 	byName   map[string]*field
+	sorted   []string // the names in byName
 	later    map[string]bool
 	harmless map[string]bool
 	server   map[string]bool
@@ -58,6 +59,7 @@ func describe(all map[reflect.Type]*shape, t reflect.Type) {
 	for i := range s.fields {
 		s.byName[s.fields[i].name] = &s.fields[i]
 	}
+	s.sorted = sortedKeys(s.byName)
 }
 
 func describeField(from reflect.StructField, index int) field {

@@ -47,6 +47,21 @@ func WorkloadOf(key crdt.Key, tree map[string]any) (Workload, bool) {
 	return d.workload(key), true
 }
 
+// Read is Validate and WorkloadOf at the cost of one: it checks a whole object and gives what it asks to run, nil where that is
+// nothing or the object is not valid.
+func Read(key crdt.Key, tree map[string]any) (*Workload, Faults) {
+	object, faults := validate(key, tree)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	d, runs := object.Interface().(deployment)
+	if !runs {
+		return nil, nil
+	}
+	w := d.workload(key)
+	return &w, nil
+}
+
 func (d deployment) workload(key crdt.Key) Workload {
 	pod := d.Spec.Template.Spec
 	w := Workload{
@@ -201,7 +216,7 @@ func canonical(write func(path, value string), path string, v reflect.Value, f *
 	switch v.Kind() {
 	case reflect.Struct:
 		s := shapes[v.Type()]
-		for _, name := range sortedKeys(s.byName) {
+		for _, name := range s.sorted {
 			below := s.byName[name]
 			canonical(write, path+"/"+name, v.Field(below.index), below)
 		}

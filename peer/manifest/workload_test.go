@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
+	"shoal/crdt"
 	"shoal/runtime"
 )
 
@@ -131,5 +133,26 @@ func TestQuantities(t *testing.T) {
 		if _, err := ParseQuantity(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
+	}
+}
+
+func TestReadIsValidateAndWorkloadOf(t *testing.T) {
+	key := crdt.Key{Kind: "Deployment", Namespace: "default", Name: "x"}
+	rapid.Check(t, func(t *rapid.T) {
+		tree := genDeployment().Draw(t, "tree")
+		if rapid.Bool().Draw(t, "spoil") {
+			tree["spec"].(map[string]any)["replicas"] = "many"
+		}
+		w, faults := Read(key, tree)
+		if diff := cmp.Diff(Validate(key, tree), faults); diff != "" {
+			t.Fatal(diff)
+		}
+		want, _ := WorkloadOf(key, tree)
+		if faults == nil && cmp.Diff(&want, w) != "" || faults != nil && w != nil {
+			t.Errorf("reads %+v, want %+v", w, want)
+		}
+	})
+	if w, faults := Read(crdt.Key{Kind: "Namespace", Name: "x"}, Tree(crdt.Key{Kind: "Namespace", Name: "x"}, nil)); w != nil || faults != nil {
+		t.Errorf("a namespace runs %v, %v", w, faults)
 	}
 }

@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+	"shoal/peer/manifest"
+)
+
+// change is one change to one object, to be computed from each reading of it.
+type change struct {
+	key     crdt.Key
+	manager string
+	dryRun  bool
+	compute func(r *reading) ([]crdt.Change, error) // the changes to make, or why not
+}
+
+// outcome is what became of a change.
+type outcome struct {
+	object  object
+	created bool
+	changed bool
+	took    time.Duration // until it was signed and on disk
+}
+
+// reading is one reading of one object.
+type reading struct {
+	server   *Server
+	resource *resource
+	view     *view
+	current  crdt.Object // as intent; without fields when it is not live
+	served   object
+	formed   bool
+}
+
+// readOne reads one object.
+func (s *Server) readOne(ctx context.Context, res *resource, key crdt.Key) (*reading, error) {
+	n := res.needs
+	n.key = &key
+	v, err := s.look(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{server: s, resource: res, view: v, current: v.current}
+	r.current.Key = key
+	if !r.current.Live {
+		r.current.Fields, r.current.Deleted = nil, nil
+	}
+	return r, nil
+}
+
+// form is the object as it is served, with its resourceVersion; nil if there is none. It costs the most of a request and
+// is made only where it is looked at.
+func (r *reading) form() object {
+	if !r.formed {
+		r.served, r.formed = r.server.serve(r.resource, r.current.Key, r.view), true
+	}
+	return r.served
+}
+
+// plain is the object as it is served, without status and resourceVersion.
+func (r *reading) plain() object {
+	if r.current.Live {
+		return intent(r.current)
+	}
+	return r.form()
+}
+
+// exists says whether the object can be read, which a namespace can that nobody has written.
+func (r *reading) exists() bool { return r.current.Live || r.form() != nil }
+
+// change makes one change durable. When the object changes meanwhile, it is computed anew.
+func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, *view, error) {
+	for range maxRetries {
+		r, err := s.readOne(ctx, res, c.key)
+		if err != nil {
+			return outcome{}, nil, err
+		}
+		changes, err := c.compute(r)
+		if err != nil {
+			return outcome{}, nil, err
+		}
+		if r.current.Live && len(changes) == 0 {
+			return outcome{object: r.form()}, r.view, nil
+		}
+		if c.dryRun {
+			after, err := r.preview(c, changes)
+			return after, r.view, err
+		}
+		done, err := r.write(ctx, c, changes)
+		if errors.Is(err, control.ErrStale) {
+			continue
+		}
+		return done, r.view, err
+	}
+	return outcome{}, nil, res.writeStatus(c.key.Name, control.ErrStale)
+}
+
+// write hands a change to the peer, and returns when it is on disk.
+func (r *reading) write(ctx context.Context, c change, changes []crdt.Change) (outcome, error) {
+	created := !r.current.Live
+	w := control.Write{Key: c.key, Verb: verbFor(!created), Seen: r.current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
+	began := time.Now()
+	reply, err := r.server.backend.Write(ctx, w)
+	took := time.Since(began)
+	if err != nil {
+		return outcome{}, r.refused(c, changes, err)
+	}
+	r.view.written(c.after(r.current, changes), reply)
+	return outcome{object: r.server.serve(r.resource, c.key, r.view), created: created, changed: true, took: took}, nil
+}
+
+// serve gives one object of a view as it is served; nil if there is none.
+func (s *Server) serve(res *resource, key crdt.Key, v *view) object {
+	found := narrow(res.objects(v), selection{namespace: key.Namespace, name: key.Name})
+	s.versions.stamp(res, v.version, found, false)
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0]
+}
+
+// written brings a view up to a write that the peer has taken, without asking it again.
+func (v *view) written(after crdt.Object, reply control.Reply) {
+	if !after.Live {
+		after.Live, after.Created = true, reply.Stamp
+	}
+	after.Modified = reply.Stamp
+	v.objects[after.Key.Kind], v.version = []crdt.Object{after}, reply.Version
+	delete(v.invalid, after.Key)
+}
+
+func verbFor(exists bool) crdt.Verb {
+	if exists {
+		return crdt.Update
+	}
+	return crdt.Create
+}
+
+// refused is the answer to a write that the peer did not take. The peer checks what it takes; only for what it
+// refuses are the faults worked out again, with their fields.
+func (r *reading) refused(c change, changes []crdt.Change, err error) error {
+	if errors.Is(err, control.ErrStale) {
+		return err
+	}
+	var invalid *control.InvalidError
+	if errors.As(err, &invalid) {
+		if _, faults := r.preview(c, changes); faults != nil {
+			return faults
+		}
+	}
+	return r.resource.writeStatus(c.key.Name, err)
+}
+
+// preview is the outcome that a change would have, or what would be wrong with it.
+func (r *reading) preview(c change, changes []crdt.Change) (outcome, error) {
+	after := c.after(r.current, changes)
+	faults := manifest.Validate(c.key, manifest.Tree(c.key, after.Fields))
+	if name := c.key.Namespace; name != "" && !r.view.home {
+		faults = append(faults, manifest.Fault{Text: fmt.Sprintf(
+			"namespace %q does not exist: create it first, with a manifest of kind Namespace", name)})
+	}
+	if faults != nil {
+		return outcome{}, r.resource.invalid(c.key.Name, faults)
+	}
+	tree := manifest.Tree(c.key, after.Fields)
+	if held := r.form(); held != nil {
+		for name, value := range held["metadata"].(object) {
+			if name != "labels" && name != "annotations" {
+				tree["metadata"].(object)[name] = value
+			}
+		}
+		tree["status"] = held["status"]
+	}
+	return outcome{object: tree, created: !r.current.Live, changed: true}, nil
+}
+
+// after is an object as it will be once a change has been made to what was read.
+func (c change) after(current crdt.Object, changes []crdt.Change) crdt.Object {
+	fields := make(map[crdt.Path]crdt.Field, len(current.Fields)+len(changes))
+	for _, f := range current.Fields {
+		fields[f.Path] = f
+	}
+	for _, ch := range changes {
+		if ch.Value == nil {
+			delete(fields, ch.Path)
+			continue
+		}
+		fields[ch.Path] = crdt.Field{Path: ch.Path, Value: ch.Value, Manager: c.manager}
+	}
+	after := current
+	after.Fields = nil
+	for _, path := range slices.Sorted(maps.Keys(fields)) {
+		after.Fields = append(after.Fields, fields[path])
+	}
+	return after
+}
