@@ -23,11 +23,19 @@ lint: setup
 	$(GO) vet $(TAGS) ./...
 	$(GO) tool staticcheck $(TAGS) ./...
 
-bench: setup
+bench: setup bin/etcd
 	$(GO) run $(TAGS) ./testnet/bench
 
 build: setup
 	$(GO) build $(TAGS) -trimpath -ldflags "-s -w" -o bin/shoal ./cmd/shoal
+
+# What the benchmarks compare with: Debian's etcd, unpacked and not installed, so that no service of it ever runs. Without
+# it they say so and leave its row out.
+bin/etcd:
+	@mkdir -p bin; command -v etcd >/dev/null || { \
+	  dir=$$(mktemp -d) && ( cd $$dir && apt-get -qq update && apt-get -qq download etcd-server && dpkg-deb -x etcd-server_*.deb . ) >/dev/null 2>&1 \
+	    && cp $$dir/usr/bin/etcd bin/etcd || echo "no etcd-server to be had from apt: the benchmarks go on without it"; \
+	  rm -rf "$$dir"; }
 
 # What cgo needs beyond Go: a C compiler and libseccomp's headers. As root they are installed with apt.
 NEEDED := gcc pkg-config libseccomp-dev

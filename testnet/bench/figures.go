@@ -23,6 +23,14 @@ var figures = []figure{
 	{"start", containerStart},
 	{"memory", memoryAtRest},
 	{"up", testnetUp},
+	{"reconcile-1m", reconcile().measure},
+	{"equal-1m", equal.measure},
+	{"fill-1m", fill.measure},
+	{"write-cut-off", writeCutOff},
+	{"take-in-signed", takeInSigned},
+	{"write-to-100", writeTo100.measure},
+	{"heap-1000", heapThousand.measure},
+	{"rest-traffic", restTraffic.measure},
 }
 
 // containerKilled kills each container once: a second kill soon after waits for its back-off, as it should.

@@ -1,12 +1,14 @@
-// Bench prints the figures that Shoal is measured by, as rows of a Markdown table: median and worst of several
-// runs, each with the command that prints it again.
+// Bench prints the figures that Shoal is measured by, as rows of a Markdown table: median, 99th percentile and worst of
+// several runs, each with the command that prints it again.
 //
 //	go run -tags seccomp ./testnet/bench                     (or: make bench; as root)
 //	go run -tags seccomp ./testnet/bench -only power -runs 9
 //
-// Every figure has testnets of its own, of real peers with real containers on this machine. Times are taken from the
-// peers' API and from the kernel, looked at every few milliseconds. Nothing of this machine is touched, and nothing
-// is left.
+// Three kinds of figures. Those of the machine world have testnets of their own, of real peers with real containers on
+// this machine; times are taken from the peers' API and from the kernel, looked at every few milliseconds. Those of the pure
+// core and of the other two worlds are benchmarks of their packages, run by `go test` and read by the names of their metrics. And
+// taking in operations is measured on one peer in this process, with a real store. Nothing of this machine is touched, and
+// nothing is left.
 package main
 
 import (
@@ -18,7 +20,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"slices"
 	"syscall"
 	"time"
 
@@ -64,8 +65,8 @@ func measureAll(ctx context.Context, chosen *regexp.Regexp, runs int, stdout, st
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "| figure | reach | median | worst | n | command |")
-	fmt.Fprintln(stdout, "| --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintln(stdout, "| figure | reach | median | p99 | worst | n | command |")
+	fmt.Fprintln(stdout, "| --- | --- | --- | --- | --- | --- | --- |")
 	var faults []error
 	for _, f := range figures {
 		if !chosen.MatchString(f.key) || ctx.Err() != nil {
@@ -91,46 +92,4 @@ func measureAll(ctx context.Context, chosen *regexp.Regexp, runs int, stdout, st
 type figure struct {
 	key     string
 	measure func(context.Context, *lab) ([]series, error)
-}
-
-// series is one row: what was measured several times.
-type series struct {
-	name  string
-	reach string
-	unit  string // "ms", "s" or "MiB"
-	all   []float64
-
-	summary *summary // in place of all, where only that is known
-}
-
-// summary is what is left of several measurements.
-type summary struct {
-	median, worst float64
-	n             int
-}
-
-// summed is the summary of all: the median of an even number is the mean of the middle two.
-func (s series) summed() summary {
-	if s.summary != nil {
-		return *s.summary
-	}
-	sorted := slices.Sorted(slices.Values(s.all))
-	n := len(sorted)
-	return summary{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[n-1], n}
-}
-
-func (s series) row(f figure) string {
-	format := map[string]string{"s": "%.2f s", "ms": "%.1f ms", "MiB": "%.1f MiB"}[s.unit]
-	sum := s.summed()
-	return fmt.Sprintf("| %s | %s | %s | %s | %d | `go run -tags seccomp ./testnet/bench -only '^%s$'` |", s.name, s.reach,
-		fmt.Sprintf(format, sum.median), fmt.Sprintf(format, sum.worst), sum.n, f.key)
-}
-
-// add notes a duration in the series' unit.
-func (s *series) add(d time.Duration) {
-	if s.unit == "ms" {
-		s.all = append(s.all, float64(d.Microseconds())/1e3)
-	} else {
-		s.all = append(s.all, d.Seconds())
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestRow(t *testing.T) {
@@ -11,7 +13,7 @@ func TestRow(t *testing.T) {
 	for _, ms := range []int{300, 100, 200} {
 		s.add(time.Duration(ms) * time.Millisecond)
 	}
-	want := "| a thing | 1 s | 0.20 s | 0.30 s | 3 | `go run -tags seccomp ./testnet/bench -only '^thing$'` |"
+	want := "| a thing | 1 s | 0.20 s |  | 0.30 s | 3 | `go run -tags seccomp ./testnet/bench -only '^thing$'` |"
 	if got := s.row(figure{key: "thing"}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -19,7 +21,7 @@ func TestRow(t *testing.T) {
 	for _, us := range []int{1000, 1500, 2000, 9000} {
 		s.add(time.Duration(us) * time.Microsecond)
 	}
-	if got := s.row(figure{}); !strings.Contains(got, "| 1.8 ms | 9.0 ms | 4 |") {
+	if got := s.row(figure{}); !strings.Contains(got, "| 1.75 ms |  | 9.00 ms | 4 |") {
 		t.Errorf("even number: %s", got)
 	}
 }
@@ -44,13 +46,44 @@ func TestWrongUse(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	found, err := metrics("goos: linux\nBenchmarkStart-2   20   9.5 start-ms-median   11 start-ms-worst\nPASS\n")
-	if err != nil || found["start-ms-median"] != 9.5 || found["start-ms-worst"] != 11 {
-		t.Errorf("%v %v", found, err)
+	found, err := metrics("goos: linux\nBenchmarkStart-2   20   9.5 start-ms-median   11 start-ms-worst\n" +
+		"BenchmarkFar/1-2 1 3 ratio\nBenchmarkFar/10 1 4 ratio\nBenchmarkFar/10-2 1 5 ratio\nPASS\n")
+	want := map[string]map[string][]float64{
+		"Start": {"start-ms-median": {9.5}, "start-ms-worst": {11}}, "Far/1": {"ratio": {3}}, "Far/10": {"ratio": {4, 5}},
+	}
+	if diff := cmp.Diff(want, found); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
 	}
 	for _, text := range []string{"", "PASS\n", "BenchmarkStart-2 20 x ns/op\n"} {
 		if _, err := metrics(text); err == nil {
 			t.Errorf("%q has metrics", text)
+		}
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	s := series{unit: "ms"}
+	for i := range 200 {
+		s.add(time.Duration(200-i) * time.Millisecond)
+	}
+	if sum := s.summed(); sum.median != 100.5 || sum.p99 != 198 || sum.worst != 200 {
+		t.Errorf("%+v", sum)
+	}
+	s.more = true
+	if sum := s.summed(); sum.p99 != 3 || sum.worst != 1 {
+		t.Errorf("where more is better: %+v", sum)
+	}
+}
+
+func TestMetricRow(t *testing.T) {
+	found := map[string]map[string][]float64{"All": {"median-ms": {3, 5, 4}, "worst-ms": {9, 30, 8}, "p99-ms": {7, 8, 6}, "writes": {200, 200, 200}}}
+	s, err := metricRow{benchmark: "All", metric: "median-ms", worst: "worst-ms", p99: "p99-ms", count: "writes", row: series{unit: "ms"}}.read(found)
+	if err != nil || s.summed() != (summary{4, 8, 30, 200}) {
+		t.Errorf("%+v %v", s.summed(), err)
+	}
+	for _, m := range []metricRow{{benchmark: "Other", metric: "median-ms"}, {benchmark: "All", metric: "x"}, {benchmark: "All", metric: "median-ms", worst: "x"}} {
+		if _, err := m.read(found); err == nil {
+			t.Errorf("%+v was found", m)
 		}
 	}
 }

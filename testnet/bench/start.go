@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -24,22 +23,22 @@ func containerStart(ctx context.Context, l *lab) ([]series, error) {
 	if err != nil {
 		return nil, err
 	}
-	figures, err := metrics(out)
+	found, err := metrics(out)
 	if err != nil {
 		return nil, err
 	}
+	figures := found["Start"]
 	var all []series
 	for _, row := range []struct{ metric, name, reach string }{
 		{"start", "container start, prepared, to its first instruction", "as runc"},
 		{"prepare+start", "the same with its preparation (root file system, cgroup)", ""},
 		{"runc-run", "`runc run` in the same run, root file system mounted", ""},
 	} {
-		middle, ok := figures[row.metric+"-ms-median"]
-		worst, also := figures[row.metric+"-ms-worst"]
-		if !ok || !also {
+		middle, worst := figures[row.metric+"-ms-median"], figures[row.metric+"-ms-worst"]
+		if len(middle) != 1 || len(worst) != 1 {
 			return nil, fmt.Errorf("the benchmark of runtime/oci did not measure %s: %s", row.metric, out)
 		}
-		all = append(all, series{name: row.name, reach: row.reach, unit: "ms", summary: &summary{middle, worst, rounds}})
+		all = append(all, series{name: row.name, reach: row.reach, unit: "ms", summary: &summary{middle[0], worst[0], worst[0], rounds}})
 	}
 	return all, nil
 }
@@ -54,25 +53,4 @@ func (l *lab) tool(ctx context.Context, program string, arguments ...string) (st
 		err = fmt.Errorf("%s %s: %w: %s", program, strings.Join(arguments, " "), err, out)
 	}
 	return string(out), err
-}
-
-// metrics reads the line of one benchmark: name, rounds, then pairs of value and unit
-// (go.dev/design/14313-benchmark-format).
-func metrics(output string) (map[string]float64, error) {
-	for line := range strings.Lines(output) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-			continue
-		}
-		found := make(map[string]float64)
-		for i := 2; i+1 < len(fields); i += 2 {
-			value, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return nil, fmt.Errorf("%q: %w", line, err)
-			}
-			found[fields[i+1]] = value
-		}
-		return found, nil
-	}
-	return nil, fmt.Errorf("no benchmark ran: %s", output)
 }
