@@ -200,15 +200,8 @@ func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 	if n == nil || r == nil || n.fresh || !n.live() {
 		return
 	}
-	if message.Digest != nil && message.Digest.Rows[from] == r.version {
+	if told, ok := message.OwnRow(from); ok && told == r.version {
 		m.confirmed(n)
-	}
-	if message.Push != nil {
-		for _, pushed := range message.Push.Rows {
-			if pushed.Peer == from && pushed.Version == r.version {
-				m.confirmed(n)
-			}
-		}
 	}
 }
 
@@ -263,7 +256,7 @@ func (m *Machine) tellLive() {
 	own, ok := m.spread.Row(m.self)
 	for _, id := range m.greet {
 		if ok && m.members[id].live() {
-			push := replication.Message{Push: &replication.Push{Rows: []replication.Row{own}}}
+			push := replication.Message{Rows: &replication.Rows{Rows: []replication.Row{own}}}
 			m.out.Send = append(m.out.Send, Send{To: id, Message: push})
 		}
 	}

@@ -256,7 +256,7 @@ func (w *world) rowInstance(replica, revision, state string) wire.Instance {
 func (w *world) sendRow(name string, boot uint64, body []byte) {
 	row := replication.SealRow(replication.Row{Peer: peerID(name),
 		Version: replication.Version{Boot: boot, Sequence: w.sequences[name]}, Body: body}, sign)
-	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Push: &replication.Push{Rows: []replication.Row{row}}}})
+	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}}})
 }
 
 func (w *world) again(args []string) error {

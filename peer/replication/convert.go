@@ -88,13 +88,13 @@ func rowFromSealed(sealed wire.Sealed) (Row, error) {
 func messageToWire(m Message) wire.Message {
 	var form wire.Message
 	if m.Push != nil {
-		form.Push = &wire.Push{Ops: each(m.Push.Ops, sealedOp), Rows: each(m.Push.Rows, sealedRow)}
+		form.Push = &wire.Push{Ops: each(m.Push.Ops, sealedOp), Ack: m.Push.Ack}
 	}
 	if m.Digest != nil {
 		form.Digest = digestToWire(m.Digest)
 	}
 	if m.Objects != nil {
-		form.Objects = &wire.Objects{Rows: each(m.Objects.Rows, sealedRow)}
+		form.Objects = &wire.Objects{}
 		for _, object := range m.Objects.Objects {
 			form.Objects.Objects = append(form.Objects.Objects, each(object.Ops, sealedOp))
 		}
@@ -106,6 +106,12 @@ func messageToWire(m Message) wire.Message {
 			}),
 			Rows: each(m.Want.Rows, func(id crdt.PeerID) wire.Peer { return wire.Peer(id) }),
 		}
+	}
+	if m.Ack != nil {
+		form.Ack = &wire.Ack{Ops: each(m.Ack.Ops, func(id crdt.OpID) []byte { return id[:] })}
+	}
+	if m.Rows != nil {
+		form.Rows = &wire.Rows{Rows: each(m.Rows.Rows, sealedRow)}
 	}
 	return form
 }
@@ -131,7 +137,7 @@ func digestToWire(d *Digest) *wire.Digest {
 func messageFromWire(form wire.Message) Message {
 	var m Message
 	if form.Push != nil {
-		m.Push = &Push{Ops: readable(&m, form.Push.Ops, opFromSealed), Rows: readable(&m, form.Push.Rows, rowFromSealed)}
+		m.Push = &Push{Ops: readable(&m, form.Push.Ops, opFromSealed), Ack: form.Push.Ack}
 	}
 	if form.Digest != nil {
 		m.Digest = digestFromWire(form.Digest)
@@ -139,7 +145,6 @@ func messageFromWire(form wire.Message) Message {
 	if form.Objects != nil {
 		m.Objects = &Objects{
 			Objects: readable(&m, form.Objects.Objects, objectFromWire),
-			Rows:    readable(&m, form.Objects.Rows, rowFromSealed),
 		}
 	}
 	if form.Want != nil {
@@ -147,6 +152,17 @@ func messageFromWire(form wire.Message) Message {
 			Keys: each(form.Want.Keys, func(k wire.Key) crdt.Key { return crdt.Key{Kind: k.Kind, Namespace: k.Namespace, Name: k.Name} }),
 			Rows: each(form.Want.Rows, func(id wire.Peer) crdt.PeerID { return crdt.PeerID(id) }),
 		}
+	}
+	if form.Ack != nil {
+		m.Ack = &Ack{Ops: readable(&m, form.Ack.Ops, func(id []byte) (crdt.OpID, error) {
+			if len(id) != len(crdt.OpID{}) {
+				return crdt.OpID{}, errors.New("a name of an operation that is not 16 bytes long")
+			}
+			return crdt.OpID(id), nil
+		})}
+	}
+	if form.Rows != nil {
+		m.Rows = &Rows{Rows: readable(&m, form.Rows.Rows, rowFromSealed)}
 	}
 	return m
 }

@@ -38,7 +38,7 @@ func TestGapAsksTheSenderForTheObject(t *testing.T) {
 	var last crdt.Op
 	for i := range 3 {
 		last = sealedUpdate(a, web, fmt.Sprint(i))
-		a.Write(last)
+		a.Write(last, 0)
 	}
 	received := b.Receive("a", Message{Push: &Push{Ops: []crdt.Op{last}}})
 	want := []Outgoing{{"a", Message{Want: &Want{Keys: []crdt.Key{web}}}}}
@@ -54,9 +54,9 @@ func TestGapAsksTheSenderForTheObject(t *testing.T) {
 func TestOneMessageInAnyOrderLeavesNoGap(t *testing.T) {
 	a, b := newMachine("a"), newMachine("b")
 	first := sealedUpdate(a, web, "1")
-	a.Write(first)
+	a.Write(first, 0)
 	second := sealedUpdate(a, web, "2")
-	a.Write(second)
+	a.Write(second, 0)
 	received := b.Receive("a", Message{Push: &Push{Ops: []crdt.Op{second, first}}})
 	if len(received.Delta.Added) != 1 || received.Delta.Added[0].Hash != second.Hash || received.Delta.Dropped != nil {
 		t.Errorf("the delta is %+v; the first operation came and went", received.Delta)
@@ -66,7 +66,7 @@ func TestOneMessageInAnyOrderLeavesNoGap(t *testing.T) {
 func TestNewsIsPushedOnOnceAndNotBack(t *testing.T) {
 	a, b := newMachine("a", "b", "c", "d"), newMachine("b", "a", "c", "d")
 	op := sealedUpdate(a, web, "1")
-	_, pushes := a.Write(op)
+	_, pushes := a.Write(op, 0)
 	if len(pushes) != pushTo {
 		t.Fatalf("%d pushes", len(pushes))
 	}
@@ -83,7 +83,7 @@ func TestNewsIsPushedOnOnceAndNotBack(t *testing.T) {
 func TestRows(t *testing.T) {
 	m := newMachine("a", "b")
 	take := func(row Row) int {
-		return len(m.Receive("b", Message{Push: &Push{Rows: []Row{row}}}).Rows)
+		return len(m.Receive("b", Message{Rows: &Rows{Rows: []Row{row}}}).Rows)
 	}
 	for _, step := range []struct {
 		name string
@@ -135,7 +135,7 @@ func TestLargeAnswersAreSplitAndBounded(t *testing.T) {
 	for i := range 30 {
 		key := crdt.Key{Kind: "ConfigMap", Namespace: "default", Name: fmt.Sprint(i)}
 		keys = append(keys, key)
-		if delta, _ := a.Write(sealedUpdate(a, key, value)); len(delta.Added) != 1 {
+		if delta, _ := a.Write(sealedUpdate(a, key, value), 0); len(delta.Added) != 1 {
 			t.Fatal("cannot write 300 KiB")
 		}
 	}
@@ -187,7 +187,7 @@ func TestTooLargeOrInvalidWritesAreRefused(t *testing.T) {
 		"gap": Seal(crdt.Op{Key: web, Stamp: crdt.Stamp{Time: 9, Writer: "a"}, Seen: crdt.Seen{"z": 5},
 			Changes: []crdt.Change{{Path: "x"}}}, fakeSign),
 	} {
-		if delta, send := m.Write(op); delta.Added != nil || send != nil {
+		if delta, send := m.Write(op, 0); delta.Added != nil || send != nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
@@ -195,7 +195,7 @@ func TestTooLargeOrInvalidWritesAreRefused(t *testing.T) {
 
 func TestLonelyPeerSaysNothing(t *testing.T) {
 	m := newMachine("a", "a")
-	if _, send := m.Write(sealedUpdate(m, web, "1")); send != nil || m.Reconcile() != nil {
+	if _, send := m.Write(sealedUpdate(m, web, "1"), 0); send != nil || m.Reconcile() != nil {
 		t.Error("a peer without others sends messages")
 	}
 }
@@ -206,8 +206,8 @@ func TestOneRoundBringsRowsBothWays(t *testing.T) {
 		machines := []*Machine{a, b}
 		a.Observe(sealedRowOf("a", 1, 1))
 		b.Observe(sealedRowOf("b", 1, 1))
-		a.Receive("c", Message{Push: &Push{Rows: []Row{sealedRowOf("c", 1, 2), sealedRowOf("d", 1, 1)}}})
-		b.Receive("c", Message{Push: &Push{Rows: []Row{sealedRowOf("c", 1, 1), sealedRowOf("d", 2, 1)}}})
+		a.Receive("c", Message{Rows: &Rows{Rows: []Row{sealedRowOf("c", 1, 2), sealedRowOf("d", 1, 1)}}})
+		b.Receive("c", Message{Rows: &Rows{Rows: []Row{sealedRowOf("c", 1, 1), sealedRowOf("d", 2, 1)}}})
 		talk(machines[opener], machines[1-opener], machines[opener].Reconcile)
 		if a.rows.digest() != b.rows.digest() || len(a.rows.held) != 4 {
 			t.Errorf("opened by %s: %v and %v", machines[opener].self, a.rows.versions(), b.rows.versions())
@@ -219,7 +219,7 @@ func TestOneRoundBringsRowsBothWays(t *testing.T) {
 func TestOwnRowIsNeitherTakenNorAskedFor(t *testing.T) {
 	a, b := newMachine("a", "b"), newMachine("b", "a")
 	a.Observe(sealedRowOf("a", 1, 1))
-	b.Receive("a", Message{Push: &Push{Rows: []Row{sealedRowOf("a", 5, 1)}}})
+	b.Receive("a", Message{Rows: &Rows{Rows: []Row{sealedRowOf("a", 5, 1)}}})
 	for _, o := range a.Receive("b", Message{Digest: &Digest{AllRows: true, Rows: b.rows.versions()}}).Send {
 		if o.Message.Want != nil {
 			t.Errorf("asks for %v", o.Message.Want.Rows)

@@ -188,7 +188,7 @@ func (m *Machine) rowsFor(to crdt.PeerID, peers []crdt.PeerID) []Outgoing {
 	}
 	var messages []Message
 	for _, batch := range batches(rows, rowBytes) {
-		messages = append(messages, Message{Objects: &Objects{Rows: batch}})
+		messages = append(messages, Message{Rows: &Rows{Rows: batch}})
 	}
 	return toEach([]crdt.PeerID{to}, messages)
 }

@@ -30,15 +30,59 @@ type Message struct {
 	Digest  *Digest
 	Objects *Objects
 	Want    *Want
+	Ack     *Ack
+	Rows    *Rows
 
 	// Skipped counts the operations, objects and rows that Decode left out because it could not read
 	// them, most likely because a newer version made them.
 	Skipped int
 }
 
-// Push spreads what is new: operations and rows that the receiver may not have.
+// Lane says what a message may have to wait for. Intent never waits for observations.
+type Lane uint8
+
+const (
+	Intent Lane = iota
+	Observation
+)
+
+// Lane returns the lane of the message's queue and stream.
+func (m Message) Lane() Lane {
+	if m.Rows != nil {
+		return Observation
+	}
+	return Intent
+}
+
+// OwnRow returns the version of the sender's own row, where the message tells it.
+func (m Message) OwnRow(from crdt.PeerID) (Version, bool) {
+	if m.Rows != nil {
+		for _, row := range m.Rows.Rows {
+			if row.Peer == from {
+				return row.Version, true
+			}
+		}
+	}
+	if m.Digest != nil {
+		version, ok := m.Digest.Rows[from]
+		return version, ok
+	}
+	return Version{}, false
+}
+
+// Push spreads what is new: operations that the receiver may not have.
 type Push struct {
-	Ops  []crdt.Op
+	Ops []crdt.Op
+	Ack bool // the sender asks for an Ack once they are on the receiver's disk
+}
+
+// Ack names operations that the sender of it has on its disk, or that others had overwritten there.
+type Ack struct {
+	Ops []crdt.OpID
+}
+
+// Rows spreads rows, or brings those that were asked for.
+type Rows struct {
 	Rows []Row
 }
 
@@ -63,7 +107,6 @@ type Want struct {
 // Objects carries whole objects, each causally closed: all retained operations of it.
 type Objects struct {
 	Objects []Object
-	Rows    []Row
 }
 
 // Object is all that one peer retains of an object.
@@ -80,7 +123,48 @@ type Outgoing struct {
 
 // Received is what a message changed, and what to send because of it.
 type Received struct {
-	Delta crdt.Delta
-	Rows  []Row // newer than what was held
-	Send  []Outgoing
+	Delta   crdt.Delta
+	Rows    []Row // newer than what was held
+	Send    []Outgoing
+	Refused []Refusal
+	Acked   []crdt.OpID // operations that the sender has on its disk
+	Equal   bool        // the sender's intent equals the one here
+	Settled bool        // the exchange that Doubt asked for is complete: the floor may be applied now
+	Ahead   Version     // of a row of this peer that others hold and that is newer than its own; zero if there is none
+}
+
+// Refusal names an operation that was not taken.
+type Refusal struct {
+	Op     crdt.OpID
+	Key    crdt.Key
+	Writer crdt.PeerID
+	From   crdt.PeerID // who sent it
+	Reason string      // "forgotten", "contradicts", "invalid", "gap" or "oversize"
+}
+
+// Sift returns the message with only the operations and rows that are to be kept. An object is kept whole or not at
+// all: without one of its operations the rest would claim to have seen what is not there.
+func (m Message) Sift(op func(crdt.Op) bool, row func(Row) bool) Message {
+	if m.Push != nil {
+		m.Push = &Push{Ops: kept(m.Push.Ops, op), Ack: m.Push.Ack}
+	}
+	if m.Rows != nil {
+		m.Rows = &Rows{Rows: kept(m.Rows.Rows, row)}
+	}
+	if m.Objects != nil {
+		m.Objects = &Objects{Objects: kept(m.Objects.Objects, func(object Object) bool {
+			return len(kept(object.Ops, op)) == len(object.Ops)
+		})}
+	}
+	return m
+}
+
+func kept[T any](list []T, keep func(T) bool) []T {
+	var result []T
+	for _, item := range list {
+		if keep(item) {
+			result = append(result, item)
+		}
+	}
+	return result
 }

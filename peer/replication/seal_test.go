@@ -45,16 +45,16 @@ func sampleRow() Row {
 }
 
 func sampleMessages() map[string]Message {
-	op, row := Seal(sampleOp(), testSign), SealRow(sampleRow(), testSign)
+	op := Seal(sampleOp(), testSign)
 	return map[string]Message{
-		"push": {Push: &Push{Ops: []crdt.Op{op}, Rows: []Row{row}}},
+		"push": {Push: &Push{Ops: []crdt.Op{op}, Ack: true}},
 		"digest-open": {Digest: &Digest{Root: [32]byte{1}, RowRoot: [32]byte{2},
 			Rows: map[crdt.PeerID]Version{testPeer(): {3, 14}}}},
 		"digest-buckets": {Digest: &Digest{Buckets: map[uint16][32]byte{255: {3}, 7: {4}}, AllRows: true,
 			Rows: map[crdt.PeerID]Version{testPeer(): {3, 14}, "simulated": {1, 1}}}},
 		"digest-empty":   {Digest: &Digest{Buckets: map[uint16][32]byte{}}},
 		"digest-objects": {Digest: &Digest{InBuckets: []uint16{7, 255}, Objects: []ObjectDigest{{web, [32]byte{5}}}}},
-		"objects":        {Objects: &Objects{Objects: []Object{{web, []crdt.Op{op}}}, Rows: []Row{row}}},
+		"objects":        {Objects: &Objects{Objects: []Object{{web, []crdt.Op{op}}}}},
 		"want":           {Want: &Want{Keys: []crdt.Key{web}, Rows: []crdt.PeerID{testPeer()}}},
 	}
 }
@@ -148,8 +148,8 @@ func TestUnreadablePartsCostNoOther(t *testing.T) {
 	row := SealRow(sampleRow(), testSign)
 	spoiled := row
 	spoiled.Signed = nil
-	push, err := Decode(Encode(Message{Push: &Push{Ops: []crdt.Op{bad, good}, Rows: []Row{spoiled, row}}}))
-	if err != nil || push.Skipped != 2 || len(push.Push.Ops) != 1 || len(push.Push.Rows) != 1 {
+	push, err := Decode(Encode(Message{Push: &Push{Ops: []crdt.Op{bad, good}}, Rows: &Rows{Rows: []Row{spoiled, row}}}))
+	if err != nil || push.Skipped != 2 || len(push.Push.Ops) != 1 || len(push.Rows.Rows) != 1 {
 		t.Errorf("push: %v, %d skipped", err, push.Skipped)
 	}
 	objects, err := Decode(Encode(Message{Objects: &Objects{Objects: []Object{
@@ -175,7 +175,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%v\n%s", err, diff)
 		}
 		m := newMachine("a", "b", "c")
-		m.Write(sealedUpdate(m, web, "1"))
+		m.Write(sealedUpdate(m, web, "1"), 0)
 		m.Observe(sealedRowOf("a", 1, 1))
 		m.Receive("b", message)
 		m.Receive("c", message)

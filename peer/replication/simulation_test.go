@@ -98,7 +98,7 @@ func (w *net) write(p *simulated, key crdt.Key) {
 		}
 		op.Changes = append(op.Changes, change)
 	}
-	delta, outgoing := p.machine.Write(Seal(op, fakeSign))
+	delta, outgoing := p.machine.Write(Seal(op, fakeSign), 0)
 	if len(delta.Added) != 1 {
 		w.t.Fatalf("%s cannot write", p.id)
 	}

@@ -8,14 +8,24 @@ type Message struct {
 	Digest  *Digest  `cbor:"2,keyasint,omitempty"`
 	Objects *Objects `cbor:"3,keyasint,omitempty"`
 	Want    *Want    `cbor:"4,keyasint,omitempty"`
+	Ack     *Ack     `cbor:"5,keyasint,omitempty"`
+	Rows    *Rows    `cbor:"6,keyasint,omitempty"`
 }
 
 // Push spreads operations and rows.
 //
 //	{1: [sealed, …], 2: [sealed, …]}
 type Push struct {
-	Ops  []Sealed `cbor:"1,keyasint,omitempty"`
-	Rows []Sealed `cbor:"2,keyasint,omitempty"`
+	Ops []Sealed `cbor:"1,keyasint,omitempty"`
+	Ack bool     `cbor:"2,keyasint,omitempty"`
+}
+
+type Ack struct {
+	Ops [][]byte `cbor:"1,keyasint,omitempty"`
+}
+
+type Rows struct {
+	Rows []Sealed `cbor:"1,keyasint,omitempty"`
 }
 
 // Digest compares what two peers hold. Buckets is null unless all digests of buckets are told, of which the
@@ -55,7 +65,6 @@ type RowVersion struct {
 //	{1: [[sealed, …], …], 2: [sealed, …]}
 type Objects struct {
 	Objects [][]Sealed `cbor:"1,keyasint,omitempty"`
-	Rows    []Sealed   `cbor:"2,keyasint,omitempty"`
 }
 
 // Want asks for whole objects and rows.

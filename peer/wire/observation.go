@@ -12,6 +12,12 @@ type Observation struct {
 	CPUMillis int64             `cbor:"7,keyasint,omitempty"` // room
 	Memory    int64             `cbor:"8,keyasint,omitempty"`
 	At        int64             `cbor:"9,keyasint,omitempty"` // when it was made
+
+	// How far the peer is with forgetting; see peer/control.
+	Applied    []byte `cbor:"10,keyasint,omitempty"` // hash of the floor that it has applied
+	Latest     uint64 `cbor:"11,keyasint,omitempty"` // time of the latest operation that it wrote
+	Mark       []byte `cbor:"12,keyasint,omitempty"` // hash of the pending mark
+	MarkDigest []byte `cbor:"13,keyasint,omitempty"` // over what it retains at or below that mark
 }
 
 // Instance is one instance that the peer holds.

@@ -165,11 +165,11 @@ func (b *Backend) Observe(name string, sequence uint64, o wire.Observation) {
 func (b *Backend) row(name string, sequence uint64, o wire.Observation) {
 	row := replication.SealRow(replication.Row{Peer: ID(name), Version: replication.Version{Boot: 1, Sequence: sequence},
 		Body: wire.EncodeObservation(o)}, sign)
-	b.push(name, replication.Push{Rows: []replication.Row{row}})
+	b.receive(name, replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}})
 }
 
-func (b *Backend) push(name string, push replication.Push) {
-	b.machine.Step(control.Received{From: ID(name), Message: replication.Message{Push: &push}})
+func (b *Backend) receive(name string, message replication.Message) {
+	b.machine.Step(control.Received{From: ID(name), Message: message})
 	b.settle(0)
 }
 
@@ -179,7 +179,7 @@ func (b *Backend) Rival(name string, key crdt.Key, seen crdt.Seen, changes ...cr
 	defer b.mu.Unlock()
 	op := crdt.Op{Key: key, Stamp: crdt.Stamp{Time: crdt.Next(0, seen, time.Now()), Writer: ID(name)}, Seen: seen,
 		Verb: crdt.Update, Manager: "shoal", User: "alice", Changes: changes}
-	b.push(name, replication.Push{Ops: []crdt.Op{replication.Seal(op, sign)}})
+	b.receive(name, replication.Message{Push: &replication.Push{Ops: []crdt.Op{replication.Seal(op, sign)}}})
 }
 
 // Seen is what this peer has seen of an object.
