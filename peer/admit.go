@@ -223,7 +223,7 @@ func ReadJoinReply(ticket trust.Ticket, self, remote trust.PeerID, data []byte, 
 	if reply.ErrorCode != "" {
 		return Membership{}, &JoinError{reply.ErrorCode, reply.ErrorText}
 	}
-	guard := newGuard(ticket.Cluster)
+	guard := newGuard(ticket.Cluster, newAudit(time.Now))
 	guard.load(reply.Certificates)
 	if !guard.may(self, "") || !guard.may(remote, trust.MayAdmit) {
 		return Membership{}, &JoinError{BadRequest, "the answering peer is not of the cluster that the ticket names"}

@@ -16,7 +16,7 @@ import (
 
 // Read implements Backend.
 func (p *Peer) Read(ctx context.Context, look func(*control.Machine)) error {
-	r := read{look: look, done: make(chan struct{})}
+	r := read{look: look, done: make(chan error, 1)}
 	select {
 	case p.reads <- r:
 	case <-p.stopped:
@@ -24,8 +24,7 @@ func (p *Peer) Read(ctx context.Context, look func(*control.Machine)) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	<-r.done
-	return nil
+	return <-r.done
 }
 
 // Write implements Backend.
@@ -60,6 +59,24 @@ func (p *Peer) ask(ctx context.Context, event control.Event, request uint64) (co
 		p.waiting.Delete(request)
 		return control.Reply{}, ctx.Err()
 	}
+}
+
+// History implements Backend.
+func (p *Peer) History(_ context.Context, key crdt.Key) ([]control.HistoryEntry, error) {
+	return p.ports.Store.History(key)
+}
+
+// Audit implements Backend. It asks nobody, so that it answers also while the loop does not turn.
+func (p *Peer) Audit(context.Context) (AuditReport, error) {
+	report := p.audit.report()
+	report.Sync = p.watch.status()
+	report.Sync.RowsDropped = p.rows.lost()
+	return report, nil
+}
+
+// AwaitAcks implements Backend.
+func (p *Peer) AwaitAcks(ctx context.Context, op crdt.OpID, n int) ([]crdt.PeerID, error) {
+	return p.acks.await(ctx, p.stopped, op, n)
 }
 
 // Changed implements Backend.

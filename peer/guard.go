@@ -1,11 +1,8 @@
 package peer
 
 import (
-	"crypto/sha256"
 	"errors"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"shoal/crdt"
 	"shoal/peer/replication"
@@ -13,20 +10,17 @@ import (
 	"shoal/peer/wire"
 )
 
-// verifiedAtMost bounds the memory of signatures found good; beyond it all are forgotten and checked anew.
-const verifiedAtMost = 16384
-
 // guard decides what may come in. It may be used from any goroutine.
 type guard struct {
+	audit    *audit
 	mu       sync.Mutex
 	book     *trust.Book
 	fresh    [][]byte // certificates not yet in the store
-	verified map[[32]byte]struct{}
-	dropped  atomic.Uint64
+	verified verified
 }
 
-func newGuard(root trust.PeerID) *guard {
-	return &guard{book: trust.NewBook(root), verified: map[[32]byte]struct{}{}}
+func newGuard(root trust.PeerID, audit *audit) *guard {
+	return &guard{book: trust.NewBook(root), audit: audit}
 }
 
 // load takes certificates in any order: an issuer's may come after those that it signed.
@@ -80,10 +74,13 @@ func (g *guard) may(id trust.PeerID, capability trust.Capability) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if capability == "" {
-		return len(g.book.Chain(id)) > 0
+		return g.holds(id)
 	}
 	return g.book.May(id, capability)
 }
+
+// holds says whether a peer has any certificate. g.mu is held.
+func (g *guard) holds(id trust.PeerID) bool { return g.book.Has(id) }
 
 // chain returns the coded certificates that prove a peer, root's end first.
 func (g *guard) chain(id trust.PeerID) [][]byte {
@@ -130,94 +127,7 @@ func signers(message replication.Message) []crdt.PeerID {
 			ids = append(ids, id)
 		}
 	}
-	visit(message, func(op crdt.Op) bool { add(op.Stamp.Writer); return true },
+	message.Sift(func(op crdt.Op) bool { add(op.Stamp.Writer); return true },
 		func(row replication.Row) bool { add(row.Peer); return true })
 	return ids
-}
-
-// check leaves out every operation and row whose signature or right to write does not hold, and counts them.
-func (g *guard) check(message replication.Message) (replication.Message, int) {
-	bad := 0
-	count := func(ok bool) bool {
-		if !ok {
-			bad++
-		}
-		return ok
-	}
-	checked := visit(message,
-		func(op crdt.Op) bool { return count(g.opValid(op)) },
-		func(row replication.Row) bool { return count(g.rowValid(row)) })
-	g.dropped.Add(uint64(bad))
-	return checked, bad
-}
-
-func (g *guard) opValid(op crdt.Op) bool {
-	writer := trust.PeerID(op.Stamp.Writer)
-	if !g.may(writer, trust.MayWrite) {
-		return false
-	}
-	return g.once(op.Hash, func() bool { return trust.Verify(writer, op.Signed, op.Signature) })
-}
-
-func (g *guard) rowValid(row replication.Row) bool {
-	peer := trust.PeerID(row.Peer)
-	if !g.may(peer, "") {
-		return false
-	}
-	hash := sha256.Sum256(append(append([]byte(nil), row.Signed...), row.Signature...))
-	return g.once(hash, func() bool { return trust.Verify(peer, row.Signed, row.Signature) })
-}
-
-// once spares a second check of a signature that was found good: most operations arrive several times.
-func (g *guard) once(hash [32]byte, verify func() bool) bool {
-	g.mu.Lock()
-	_, known := g.verified[hash]
-	g.mu.Unlock()
-	if known {
-		return true
-	}
-	if !verify() {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.verified) >= verifiedAtMost {
-		clear(g.verified)
-	}
-	g.verified[hash] = struct{}{}
-	return true
-}
-
-// drop counts a message that could not be read.
-func (g *guard) drop(from trust.PeerID, err error) {
-	g.dropped.Add(1)
-	slog.Warn("dropped a message that cannot be read", "from", from, "error", err)
-}
-
-// visit returns message with only the operations and rows that were kept. An object is kept whole or not at
-// all: without one of its operations the rest would claim to have seen what is not there.
-func visit(message replication.Message, op func(crdt.Op) bool, row func(replication.Row) bool) replication.Message {
-	if push := message.Push; push != nil {
-		message.Push = &replication.Push{Ops: keep(push.Ops, op), Rows: keep(push.Rows, row)}
-	}
-	if objects := message.Objects; objects != nil {
-		kept := &replication.Objects{Rows: keep(objects.Rows, row)}
-		for _, object := range objects.Objects {
-			if len(keep(object.Ops, op)) == len(object.Ops) {
-				kept.Objects = append(kept.Objects, object)
-			}
-		}
-		message.Objects = kept
-	}
-	return message
-}
-
-func keep[T any](list []T, ok func(T) bool) []T {
-	var kept []T
-	for _, item := range list {
-		if ok(item) {
-			kept = append(kept, item)
-		}
-	}
-	return kept
 }

@@ -26,7 +26,7 @@ func certificate(subject, issuer string, may ...trust.Capability) []byte {
 
 // cluster is a guard that knows a writer, a reader, and a peer that the writer admitted.
 func cluster() *guard {
-	g := newGuard(ID(keyOf("root")))
+	g := newGuard(ID(keyOf("root")), newAudit(time.Now))
 	g.load([][]byte{
 		certificate("late", "writer", trust.MayWrite), // before its issuer's
 		certificate("reader", "root"),
@@ -43,6 +43,13 @@ func opBy(name, object string, at crdt.Time) crdt.Op {
 	}, signer(keyOf(name)))
 }
 
+// checkAll passes one message through a guard.
+func checkAll(g *guard, message replication.Message) (checked replication.Message, refused int) {
+	in := g.inspect("sender", message, 0)
+	g.judge([]*inspection{in})
+	return in.result, in.refused
+}
+
 func TestOnlyWhoMayWriteIsHeard(t *testing.T) {
 	g := cluster()
 	forged := opBy("writer", "forged", 4)
@@ -51,21 +58,26 @@ func TestOnlyWhoMayWriteIsHeard(t *testing.T) {
 	message := replication.Message{Push: &replication.Push{Ops: []crdt.Op{
 		opBy("writer", "a", 1), opBy("late", "b", 2), opBy("reader", "c", 3), opBy("stranger", "d", 3), forged,
 	}}}
-	checked, bad := g.check(message)
+	checked, bad := checkAll(g, message)
 	if bad != 3 || len(checked.Push.Ops) != 2 {
 		t.Fatalf("%d dropped, %d kept; want 3 and 2", bad, len(checked.Push.Ops))
 	}
-	if got := g.dropped.Load(); got != 3 {
-		t.Fatalf("%d counted as dropped", got)
+	counts := map[string]uint64{}
+	for _, c := range g.audit.report().Counts {
+		counts[c.Reason] += c.Count
+	}
+	if counts[AuditWithoutRight] != 2 || counts[AuditForged] != 1 {
+		t.Fatalf("counted as %v", counts)
 	}
 }
 
 func TestAChangedOperationIsNotTheOneVerified(t *testing.T) {
 	g := cluster()
 	op := opBy("writer", "a", 1)
-	first, second := g.opValid(op), g.opValid(op) // the second from memory
-	if !first || !second {
-		t.Fatal("a good signature was refused")
+	for range 2 { // the second time from memory
+		if _, bad := checkAll(g, replication.Message{Push: &replication.Push{Ops: []crdt.Op{op}}}); bad > 0 {
+			t.Fatal("a good signature was refused")
+		}
 	}
 	forged, err := replication.DecodeOp(replication.EncodeOp(op))
 	if err != nil {
@@ -74,7 +86,7 @@ func TestAChangedOperationIsNotTheOneVerified(t *testing.T) {
 	forged.Signed = append([]byte(nil), forged.Signed...)
 	forged.Signed[len(forged.Signed)-1] ^= 1
 	forged.Hash = sha256.Sum256(append(append([]byte(nil), forged.Signed...), forged.Signature...))
-	if g.opValid(forged) {
+	if _, bad := checkAll(g, replication.Message{Push: &replication.Push{Ops: []crdt.Op{forged}}}); bad != 1 {
 		t.Fatal("a changed operation passed")
 	}
 }
@@ -86,14 +98,14 @@ func TestAnObjectIsTakenWholeOrNotAtAll(t *testing.T) {
 		{Key: key, Ops: []crdt.Op{opBy("writer", "a", 1), opBy("stranger", "a", 2)}},
 		{Key: key, Ops: []crdt.Op{opBy("writer", "a", 1)}},
 	}}}
-	checked, bad := g.check(message)
+	checked, bad := checkAll(g, message)
 	if bad != 1 || len(checked.Objects.Objects) != 1 || len(checked.Objects.Objects[0].Ops) != 1 {
 		t.Fatalf("%d bad, kept %v", bad, checked.Objects.Objects)
 	}
 }
 
 func TestSealCarriesWhatTheReceiverNeeds(t *testing.T) {
-	sender, receiver := cluster(), newGuard(ID(keyOf("root")))
+	sender, receiver := cluster(), newGuard(ID(keyOf("root")), newAudit(time.Now))
 	message := replication.Message{Push: &replication.Push{Ops: []crdt.Op{opBy("late", "b", 2)}}}
 	body, err := receiver.open(sender.seal(replication.Encode(message), message))
 	if err != nil {
@@ -103,7 +115,7 @@ func TestSealCarriesWhatTheReceiverNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, bad := receiver.check(decoded); bad != 0 {
+	if _, bad := checkAll(receiver, decoded); bad != 0 {
 		t.Fatal("the receiver could not check the operation")
 	}
 	if got := len(receiver.takeNew()); got != 2 {

@@ -2,7 +2,7 @@ package peer
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"net"
 
 	"shoal/crdt"
@@ -28,25 +28,49 @@ func (h handler) Known(id trust.PeerID, proof []byte) bool {
 	return h.trust.may(id, "")
 }
 
-// Receive checks a message and queues it; while the queue is full the sender waits.
+// Receive reads a message and queues it to be checked; while its sender has too much waiting, the sender waits.
 func (h handler) Receive(from trust.PeerID, _ Lane, data []byte) {
+	inspection, err := h.read(from, data)
+	if err != nil {
+		h.trust.unreadable(from, err)
+		return
+	}
+	if inspection != nil {
+		h.intake.put(laneOf(inspection.message), inspection)
+	}
+}
+
+// read decodes a message; nil if that makes the code fail (P13).
+func (h handler) read(from trust.PeerID, data []byte) (in *inspection, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			h.trust.setAside(from, "reading it", fmt.Errorf("panic: %v", fault))
+			in, err = nil, nil
+		}
+	}()
 	body, err := h.trust.open(data)
 	if err != nil {
-		h.trust.drop(from, err)
-		return
+		return nil, err
 	}
 	message, err := replication.Decode(body)
 	if err != nil {
-		h.trust.drop(from, err)
+		return nil, err
+	}
+	if message.Skipped > 0 {
+		h.trust.unreadable(from, fmt.Errorf("%d parts of a message could not be read: a newer version may have written them", message.Skipped))
+	}
+	return h.trust.inspect(from, message, len(data)), nil
+}
+
+// deliver hands a checked message to the loop: intent waits until there is room, observations never do.
+func (p *Peer) deliver(from trust.PeerID, lane Lane, message replication.Message) {
+	if lane == Observation {
+		p.rows.put(from, message)
 		return
 	}
-	message, bad := h.trust.check(message)
-	if bad > 0 {
-		slog.Warn("dropped operations or rows without a valid signature", "from", from, "count", bad)
-	}
 	select {
-	case h.received <- control.Received{From: crdt.PeerID(from), Message: message}:
-	case <-h.stopped:
+	case p.received <- received{control.Received{From: crdt.PeerID(from), Message: message}, operations(message)}:
+	case <-p.stopped:
 	}
 }
 

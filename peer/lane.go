@@ -4,11 +4,12 @@ import "shoal/peer/replication"
 
 // laneOf says on which lane a message belongs.
 func laneOf(message replication.Message) Lane {
-	switch {
-	case message.Push != nil && len(message.Push.Ops) == 0 && len(message.Push.Rows) > 0,
-		message.Objects != nil && len(message.Objects.Objects) == 0 && len(message.Objects.Rows) > 0,
-		message.Want != nil && len(message.Want.Keys) == 0 && len(message.Want.Rows) > 0:
+	if message.Lane() == replication.Observation {
 		return Observation
 	}
 	return Intent
 }
+
+// asks says whether a live peer has to answer a message, and answers whether a message shows that a peer does so.
+func asks(message replication.Message) bool    { return message.Digest != nil }
+func answers(message replication.Message) bool { return laneOf(message) == Intent }

@@ -17,7 +17,10 @@ import (
 // Store keeps what must outlive the program. Commit returns only when all of it is on disk.
 type Store interface {
 	Load() (Stored, error)
+	// Commit writes a batch whole or not at all, and returns when it is on disk.
 	Commit(batch Batch) error
+	// History returns what is remembered of an object's changes, the newest first. Any goroutine may call it.
+	History(key crdt.Key) ([]control.HistoryEntry, error)
 	Close() error
 }
 
@@ -132,6 +135,13 @@ type Backend interface {
 	Read(ctx context.Context, look func(*control.Machine)) error
 	// Write makes one change durable on this peer. Request in w is ignored.
 	Write(ctx context.Context, w control.Write) (control.Reply, error)
+	// History returns what this peer remembers of an object's changes, the newest first.
+	History(ctx context.Context, key crdt.Key) ([]control.HistoryEntry, error)
+	// Audit says what was dropped, refused or set aside here, and how replication does.
+	Audit(ctx context.Context) (AuditReport, error)
+	// AwaitAcks returns once n other peers hold an operation on disk, with those that do, sorted; when ctx ends first, with
+	// its error and those that do so far. Acknowledgements are asked for by Write.Acks; they do not outlive the program.
+	AwaitAcks(ctx context.Context, op crdt.OpID, n int) (held []crdt.PeerID, err error)
 	// Changed returns a channel that is closed when the version has risen above since.
 	Changed(since uint64) <-chan struct{}
 	// Leave hands over this peer's work and then stops the peer.

@@ -1,10 +1,13 @@
 package peer
 
 import (
+	"context"
+	"log/slog"
 	"net/netip"
 	"time"
 
 	"shoal/gossip"
+	"shoal/peer/control"
 )
 
 const (
@@ -74,4 +77,40 @@ func (r *rejoin) backOff(addr netip.AddrPort, now time.Duration) {
 	wait := min(rejoinMost, max(rejoinEach, 2*last.wait))
 	jitter := time.Duration(r.random(int(wait/4/time.Millisecond)+1)) * time.Millisecond
 	r.tries[addr] = try{next: now + wait - jitter, wait: wait}
+}
+
+// rejoinLost tries the peers of the book that are not alive, for ever, each with back-off. Both sides of a cut do so.
+func (p *Peer) rejoinLost(ctx context.Context) {
+	tries := newRejoin(p.config.Seeds, p.config.Random)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if due := tries.due(p.ports.Now().Elapsed, p.cluster.Members(), p.bookAddrs(ctx)); len(due) > 0 {
+			p.join(ctx, due)
+		}
+		timer.Reset(rejoinEach)
+	}
+}
+
+func (p *Peer) join(ctx context.Context, seeds []netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err := p.cluster.Join(ctx, seeds); err != nil {
+		slog.Debug("lost peers do not answer yet", "tried", len(seeds), "error", err)
+	}
+}
+
+func (p *Peer) bookAddrs(ctx context.Context) []gossip.Member {
+	var book []gossip.Member
+	_ = p.Read(ctx, func(m *control.Machine) {
+		for _, member := range m.Members() {
+			book = append(book, member.Member)
+		}
+	})
+	return book
 }

@@ -146,5 +146,8 @@ func (b *Book) May(id PeerID, capability Capability) bool {
 	return id == b.root || slices.ContainsFunc(b.peers[id], func(h *held) bool { return h.holds(capability) })
 }
 
+// Has says whether a peer has a certificate that counts.
+func (b *Book) Has(id PeerID) bool { return len(b.peers[id]) > 0 }
+
 // Peers returns all peers with a certificate, sorted.
 func (b *Book) Peers() []PeerID { return slices.Sorted(maps.Keys(b.peers)) }

@@ -1,11 +1,14 @@
 package bubble
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"shoal/crdt"
 	"shoal/gossip"
 	"shoal/peer"
+	"shoal/peer/control"
 )
 
 // disk is a store in memory. It outlives the program of its peer.
@@ -15,6 +18,8 @@ type disk struct {
 	ops          map[crdt.Key]map[crdt.Stamp]crdt.Op
 	book         map[gossip.PeerID]gossip.Member
 	certificates map[string]bool
+	records      map[string][]byte
+	history      []control.HistoryEntry
 }
 
 func newDisk() *disk {
@@ -22,6 +27,7 @@ func newDisk() *disk {
 		ops:          map[crdt.Key]map[crdt.Stamp]crdt.Op{},
 		book:         map[gossip.PeerID]gossip.Member{},
 		certificates: map[string]bool{},
+		records:      map[string][]byte{},
 	}
 }
 
@@ -29,7 +35,7 @@ func (d *disk) Load() (peer.Stored, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.boot++
-	stored := peer.Stored{Boot: d.boot}
+	stored := peer.Stored{Boot: d.boot, Records: maps.Clone(d.records)}
 	for _, ops := range d.ops {
 		for _, op := range ops {
 			stored.Ops = append(stored.Ops, op)
@@ -62,7 +68,26 @@ func (d *disk) Commit(batch peer.Batch) error {
 	for _, certificate := range batch.Certificates {
 		d.certificates[string(certificate)] = true
 	}
+	for name, record := range batch.Records {
+		if d.records[name] = record; record == nil {
+			delete(d.records, name)
+		}
+	}
+	d.history = append(d.history, batch.History...)
 	return nil
+}
+
+// History reads all that was ever written: the worlds here live for minutes.
+func (d *disk) History(key crdt.Key) ([]control.HistoryEntry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var entries []control.HistoryEntry
+	for _, entry := range slices.Backward(d.history) {
+		if entry.Key == key {
+			entries = append(entries, entry)
+		}
+	}
+	return entries, nil
 }
 
 func (d *disk) Close() error { return nil }

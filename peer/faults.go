@@ -1,0 +1,191 @@
+package peer
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+	"shoal/peer/replication"
+)
+
+const (
+	carefulFor  = 64 // turns in which events are taken in one by one, after a failure
+	flushTries  = 3
+	shunAtMost  = 64
+	shunnedRest = time.Second // how long the loop rests when the machine fails without an event
+)
+
+// faults is what the loop does about a machine that panics, beyond the guards that the machine has itself: it finds the event
+// that does it, by taking events in one by one, and leaves that one out from then on.
+type faults struct {
+	careful int // turns for which events are taken in one by one
+	shunned map[[32]byte]bool
+	order   [][32]byte // of shunned, oldest first; at most shunAtMost
+}
+
+// decide flushes the machine and survives it if that panics. The machine then goes on behind the event
+// that it was at, so that nothing else is lost, and what it had gathered comes out of the next try.
+func (p *Peer) decide(events []control.Event) control.Output {
+	for range flushTries {
+		out, fault := p.tryFlush()
+		if fault == "" {
+			return out
+		}
+		p.faults.careful = carefulFor
+		entry := control.AuditEntry{Reason: AuditSetAside, Subject: "deciding", Text: "deciding failed: " + fault}
+		if len(events) == 1 {
+			p.faults.shun(events[0])
+			entry.Subject = describe(events[0], &entry)
+			entry.Text = "taking it in failed: " + fault
+		}
+		p.audit.add(entry)
+	}
+	return control.Output{Wake: p.ports.Now().Elapsed + shunnedRest}
+}
+
+func (p *Peer) tryFlush() (out control.Output, fault string) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, fault = control.Output{}, fmt.Sprintf("panic: %v", r)
+		}
+	}()
+	return p.flushing(p.ports.Now()), ""
+}
+
+// shun leaves a message that made the machine fail out from now on: it may come again, from any peer.
+func (f *faults) shun(event control.Event) {
+	name, ok := fingerprint(event)
+	if !ok || f.shunned[name] {
+		return
+	}
+	if f.shunned == nil {
+		f.shunned = map[[32]byte]bool{}
+	}
+	if len(f.order) >= shunAtMost {
+		delete(f.shunned, f.order[0])
+		f.order = f.order[1:]
+	}
+	f.shunned[name] = true
+	f.order = append(f.order, name)
+}
+
+func (f *faults) shuns(event control.Event) bool {
+	if len(f.shunned) == 0 {
+		return false
+	}
+	name, ok := fingerprint(event)
+	return ok && f.shunned[name]
+}
+
+// fingerprint names what a message says, whoever sends it. Events from this machine itself have none: they are answers.
+func fingerprint(event control.Event) (name [32]byte, ok bool) {
+	defer func() { ok = ok && recover() == nil }()
+	r, ok := event.(control.Received)
+	if !ok {
+		return name, false
+	}
+	return sha256.Sum256(replication.Encode(r.Message)), true
+}
+
+// describe says what an event was, and fills in what an audit wants to know of it.
+func describe(event control.Event, entry *control.AuditEntry) string {
+	switch e := event.(type) {
+	case control.Received:
+		entry.From = e.From
+		e.Message.Sift(func(op crdt.Op) bool {
+			entry.Key, entry.Writer = op.Key, op.Stamp.Writer
+			return true
+		}, func(row replication.Row) bool {
+			entry.Writer = row.Peer
+			return true
+		})
+		return "message"
+	case control.Write:
+		entry.Key = e.Key
+		return "write"
+	case control.MemberChanged:
+		entry.From = crdt.PeerID(e.Member.ID)
+		return "news of a member"
+	case control.Done:
+		return "answer about " + string(e.Action.Instance)
+	case control.Exited:
+		return "end of " + string(e.Status.Instance)
+	case control.Probed:
+		return "probe of " + string(e.Instance)
+	}
+	return fmt.Sprintf("%T", event)
+}
+
+// unwritten are operations that could not be put into the store.
+type unwritten map[crdt.OpID]bool
+
+// strike takes them out of what is about to leave the peer: nothing that is not on disk is acknowledged or sent.
+func (u unwritten) strike(out *control.Output) {
+	if len(u) == 0 {
+		return
+	}
+	for i := range out.Replies {
+		if reply := &out.Replies[i]; u[reply.Op] {
+			reply.Err = errors.New("the store could not take it: see the audit")
+		}
+	}
+	for i := range out.Send {
+		out.Send[i].Message = out.Send[i].Message.Sift(
+			func(op crdt.Op) bool { return !u[op.ID()] }, func(replication.Row) bool { return true })
+	}
+}
+
+// commit writes what must be on disk. Operations that make the store's code fail, which is not the disk's failing, are left
+// out, one by one, and returned.
+func (p *Peer) commit(persist control.Persist) (unwritten, error) {
+	batch := Batch{Persist: persist, Certificates: p.trust.takeNew()}
+	if persist.Empty() && len(batch.Certificates) == 0 {
+		return nil, nil
+	}
+	fault, err := p.tryCommit(batch)
+	if fault == "" {
+		return nil, err
+	}
+	lost := unwritten{}
+	p.audit.add(control.AuditEntry{Reason: AuditSetAside, Subject: "write to the store", Text: "writing to the store failed: " + fault})
+	for _, part := range apart(batch) {
+		fault, err := p.tryCommit(part)
+		if err != nil {
+			return nil, err
+		}
+		if fault == "" {
+			continue
+		}
+		entry := control.AuditEntry{Reason: AuditSetAside, Subject: "write to the store", Text: "writing it to the store failed: " + fault}
+		for _, op := range append(part.Put, part.Drop...) {
+			entry.Key, entry.Writer = op.Key, op.Stamp.Writer
+			lost[op.ID()] = true
+		}
+		p.audit.add(entry)
+	}
+	return lost, nil
+}
+
+func (p *Peer) tryCommit(batch Batch) (fault string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fault = fmt.Sprintf("panic: %v", r)
+		}
+	}()
+	return "", p.ports.Store.Commit(batch)
+}
+
+// apart splits a batch so that each part can fail alone.
+func apart(batch Batch) []Batch {
+	parts := []Batch{{Certificates: batch.Certificates}}
+	for _, op := range batch.Put {
+		parts = append(parts, Batch{Persist: control.Persist{Put: []crdt.Op{op}}})
+	}
+	for _, op := range batch.Drop {
+		parts = append(parts, Batch{Persist: control.Persist{Drop: []crdt.Op{op}}})
+	}
+	return append(parts, Batch{Persist: control.Persist{Book: batch.Book, Records: batch.Records, History: batch.History}})
+}
