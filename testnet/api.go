@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"slices"
@@ -149,6 +150,28 @@ func (c *Client) PatchDeployment(ctx context.Context, name string, patch any) (w
 	}
 	milliseconds, err := strconv.ParseFloat(text, 64)
 	return time.Duration(milliseconds * float64(time.Millisecond)), err
+}
+
+// ApplyNamespace creates a Namespace, unless it is there.
+func (c *Client) ApplyNamespace(ctx context.Context, name string) error {
+	object := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}
+	manifest, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	return c.DoAs(ctx, http.MethodPatch, "/api/v1/namespaces/"+name+"?fieldManager=testnet&force=true", "application/apply-patch+yaml", manifest, nil)
+}
+
+// Namespaces lists the names of those that were created.
+func (c *Client) Namespaces(ctx context.Context) (names []string, err error) {
+	var answer struct {
+		Items []struct{ Metadata Metadata } `json:"items"`
+	}
+	err = c.Get(ctx, "/api/v1/namespaces", &answer)
+	for _, item := range answer.Items {
+		names = append(names, item.Metadata.Name)
+	}
+	return names, err
 }
 
 // DeleteDeployment deletes one.

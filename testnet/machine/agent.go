@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The processes of an agent, for VerbKill.
@@ -51,7 +52,14 @@ func (m *initd) killAgent(ctx context.Context, which []string) error {
 	if err != nil {
 		return err
 	}
-	return victim.Kill(ctx)
+	if err := victim.Kill(ctx); err != nil {
+		return err
+	}
+	return every(ctx, time.Millisecond, func() bool { // else the next start could find that it runs
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.agent != victim.PID
+	})
 }
 
 func (m *initd) victim(which []string) (Process, error) {

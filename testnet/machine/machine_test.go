@@ -47,6 +47,9 @@ func TestMain(m *testing.M) {
 //	build VARIABLE TAG                  set VARIABLE to shoal, built with one more build TAG
 //	install PEERS PROGRAM               PEERS run PROGRAM from their next start on
 //	signed PEER FILE                    write to FILE what the store of PEER, which does not run, holds
+//	kill-writes PEER KILLS FILE         write to PEER while its program is killed KILLS times; FILE names what was acknowledged
+//	holds PEERS FILE                    wait until PEERS hold all that FILE names
+//	forge VARIABLE PART TICKET          set VARIABLE to TICKET with another PART: secret, id, expires or cluster
 //	nothing-left                        nothing of the testnet remains
 func TestMachine(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -64,6 +67,7 @@ func TestMachine(t *testing.T) {
 			"ready": ready, "eventually": eventually, "exits": exits, "holder": holder, "remember": remember,
 			"untouched": untouched, "kill-container": killContainer, "kill-keeper": killKeeper, "set": set, "nothing-left": nothingLeft,
 			"build": others.build(t), "install": install, "signed": signed,
+			"kill-writes": killWrites, "holds": holds, "forge": forge,
 		},
 	})
 }
