@@ -11,21 +11,31 @@ import (
 type entry struct {
 	op      Op
 	changes []Change // of op, sorted by path, the last of equal paths; none for a Delete
-	dead    []bool   // which of changes are overwritten
-	live    int      // effects that are not overwritten, existence included
+	dead    []bool   // which of changes are overwritten; nil: none
+	live    int32    // effects that are not overwritten, existence included
+	deletes bool     // is a Delete, or deletes a field
+	gone    bool     // let go by the forgetting that is under way
 }
 
 func newEntry(op Op) *entry {
-	e := &entry{op: op}
+	e := &entry{op: op, deletes: op.Verb == Delete}
 	if op.Verb != Delete {
 		e.changes = sorted(op.Changes)
 	}
-	e.dead = make([]bool, len(e.changes))
-	e.live = len(e.changes)
-	if op.Verb != Update {
+	for i := range e.changes {
+		e.deletes = e.deletes || e.changes[i].Value == nil
+	}
+	e.reset()
+	return e
+}
+
+// reset makes all effects live again.
+func (e *entry) reset() {
+	clear(e.dead)
+	e.live = int32(len(e.changes))
+	if e.op.Verb != Update {
 		e.live++
 	}
-	return e
 }
 
 // sorted returns changes in the order of paths, each path once. Sealed operations mostly come
@@ -55,6 +65,9 @@ func (e *entry) compare(other *entry) int {
 
 func (e *entry) saw(other *entry) bool { return e.op.Seen.Has(other.op.Stamp) }
 
+// lives says whether change i is not overwritten.
+func (e *entry) lives(i int) bool { return e.dead == nil || !e.dead[i] }
+
 // overwrite marks what e overwrites of other.
 func (e *entry) overwrite(other *entry) {
 	if !e.saw(other) {
@@ -65,7 +78,10 @@ func (e *entry) overwrite(other *entry) {
 		return
 	}
 	for i, c := range other.changes {
-		if !other.dead[i] && e.covers(c.Path) {
+		if other.lives(i) && e.covers(c.Path) {
+			if other.dead == nil {
+				other.dead = make([]bool, len(other.changes))
+			}
 			other.dead[i] = true
 			other.live--
 		}

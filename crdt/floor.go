@@ -2,127 +2,248 @@ package crdt
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"cmp"
+	"maps"
 	"slices"
-
-	"shoal/crdt/sketch"
+	"strings"
 )
 
-// OpID names one operation: the first 16 bytes of its Hash.
-type OpID [16]byte
-
-// ID returns the name of op.
-func (o Op) ID() OpID { return OpID(o.Hash[:16]) }
-
-// Count returns the number of retained operations.
-func (s *Set) Count() int { return len(s.ops) }
-
-// Op returns a retained operation.
-func (s *Set) Op(id OpID) (Op, bool) {
-	if e := s.ops[id]; e != nil {
-		return e.op, true
-	}
-	return Op{}, false
-}
-
-// Sketch returns the coded symbols over the IDs of all retained operations. It follows every
-// change of the set. Only the set may call its Add and Remove.
-func (s *Set) Sketch() *sketch.Sketch {
-	if s.sketch == nil {
-		s.sketch = sketch.New(func(yield func(sketch.ID) bool) {
-			for id := range s.ops { // sums do not depend on the order
-				if !yield(sketch.ID(id)) {
-					return
-				}
-			}
-		})
-	}
-	return s.sketch
-}
-
-// KeysAfter returns up to most keys that follow after in the order of (bucket, key), dead objects
-// included; from the beginning for the zero Key.
-func (s *Set) KeysAfter(after Key, most int) []Key {
-	var keys []Key
-	bucket, from := 0, 0
-	if after != (Key{}) {
-		bucket = int(after.Bucket())
-		at, found := slices.BinarySearchFunc(s.tree.buckets[bucket].objects, after, func(o *object, k Key) int { return o.key.Compare(k) })
-		if from = at; found {
-			from++
-		}
-	}
-	for ; bucket < Buckets; bucket, from = bucket+1, 0 {
-		for _, o := range s.tree.buckets[bucket].objects[from:] {
-			if len(keys) >= most {
-				return keys
-			}
-			keys = append(keys, o.key)
-		}
-	}
-	return keys
-}
+// Floor returns the floors; the caller owns them.
+func (s *Set) Floor() (first, second Seen) { return s.first.Clone(), s.second.Clone() }
 
 // Forget raises the floors, each to the pointwise maximum of what it was and what is given, and
-// drops what they let go.
+// drops the deletions that they let go. Only a peer that holds, or held, every operation at or
+// below second may do so, and only floors in the order in which they were agreed on.
 func (s *Set) Forget(first, second Seen) Delta {
+	previous := s.first.Clone()
 	for writer, at := range first {
 		s.first.raise(writer, at)
 	}
 	for writer, at := range second {
 		s.second.raise(writer, at)
+		s.heard.raise(writer, at)
 	}
-	return Delta{}
+	var delta Delta
+	for _, o := range s.sortedWatched() {
+		dropped := s.change(o, func() { o.late = o.late.above(previous) }).Dropped
+		delta.Dropped = append(delta.Dropped, dropped...)
+	}
+	return delta
 }
 
-// Floor returns the floors; the caller owns them.
-func (s *Set) Floor() (first, second Seen) { return s.first.Clone(), s.second.Clone() }
+func (s *Set) sortedWatched() []*object {
+	return slices.SortedFunc(maps.Keys(s.watched), func(a, b *object) int { return a.key.Compare(b.key) })
+}
 
-// Abandon drops operations as if they had never come: a peer that was away drops what the others
-// have forgotten meanwhile.
-func (s *Set) Abandon(ids []OpID) Delta { return Delta{} }
-
-// AtOrBelow returns the names of the retained operations whose stamp mark has seen, sorted.
-func (s *Set) AtOrBelow(mark Seen) []OpID {
-	var ids []OpID
-	for id, e := range s.ops {
-		if mark.Has(e.op.Stamp) {
-			ids = append(ids, id)
+// above returns the part of s that floor has not seen; nil if there is none.
+func (s Seen) above(floor Seen) Seen {
+	var rest Seen
+	for writer, at := range s {
+		if at > floor[writer] {
+			if rest == nil {
+				rest = Seen{}
+			}
+			rest[writer] = at
 		}
 	}
+	return rest
+}
+
+// forget takes out of o what the floors let go. What o knew of that stays known for a while: peers that have not
+// applied the floor yet must see that the next write here had seen the deletion.
+func (s *Set) forget(o *object) {
+	if len(s.first) == 0 || !o.deletes() {
+		return
+	}
+	settled := func(e *entry) bool { return s.first.Has(e.op.Stamp) && s.first.Covers(e.op.Seen) }
+	held := func(e *entry) bool { return s.second.Has(e.op.Stamp) }
+	gone := o.forgettable(settled, held)
+	if len(gone) == 0 {
+		return
+	}
+	o.late = o.late.Clone()
+	for _, e := range gone {
+		e.gone = true
+		o.late.add(&e.op)
+	}
+	o.rebuild(slices.DeleteFunc(slices.Clone(o.ops), func(e *entry) bool { return e.gone }))
+}
+
+// Forgettable returns the number of operations that are retained only because no floor covers
+// them yet: they delete, and nothing that is retained needs their deletion.
+func (s *Set) Forgettable() int { return s.waiting }
+
+// forgettable returns the operations of o of which nothing is left but deletions that are settled,
+// and that no retained operation needs. held says of which operations all peers know.
+func (o *object) forgettable(settled, held func(*entry) bool) []*entry {
+	var gone []*entry
+	var values []value
+	for i, e := range o.ops { // oldest first: a deletion is needed by older ones, or by such as stay for a value
+		if !e.onlyDeletes() || !settled(e) {
+			continue
+		}
+		if values == nil {
+			values = o.values()
+		}
+		if !e.needed(values, held) {
+			gone = append(gone, o.ops[i])
+			e.gone = true
+		}
+	}
+	for _, e := range gone {
+		e.gone = false
+	}
+	return gone
+}
+
+// onlyDeletes says whether all live effects of e are deletions.
+func (e *entry) onlyDeletes() bool {
+	if !e.deletes || e.op.Verb == Create {
+		return false
+	}
+	for i := range e.changes {
+		if e.changes[i].Value != nil && e.lives(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// value is a change of a retained operation that sets a field.
+type value struct {
+	path Path
+	from *entry
+	live bool
+}
+
+// values returns all values in the operations of o, overwritten ones too, sorted by path.
+func (o *object) values() []value {
+	all := []value{}
+	for _, e := range o.ops {
+		for i, c := range e.changes {
+			if c.Value != nil {
+				all = append(all, value{c.Path, e, e.lives(i)})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b value) int { return cmp.Compare(a.path, b.path) })
+	return all
+}
+
+// needed says whether one of the deletions that e consists of must stay:
+//
+//   - it keeps a value from living again that is part of an operation which stays for another reason,
+//   - it hides a live value above it, which it had seen, or
+//   - it is in conflict with a live value, which everybody knows.
+//
+// The deletion of an object is never needed: nothing of what it ends stays.
+func (e *entry) needed(values []value, held func(*entry) bool) bool {
+	for i := range e.changes {
+		if e.changes[i].Value == nil && e.lives(i) && neededAt(e, e.changes[i].Path, values, held) {
+			return true
+		}
+	}
+	return false
+}
+
+func neededAt(e *entry, p Path, values []value, held func(*entry) bool) bool {
+	conflict := func(v value) bool { return v.live && !e.saw(v.from) && !v.from.saw(e) && held(v.from) }
+	for _, v := range atOrBelow(values, p) {
+		if e.saw(v.from) && !v.from.gone || conflict(v) {
+			return true
+		}
+	}
+	for above, ok := p.parent(); ok; above, ok = above.parent() {
+		for _, v := range at(values, above) {
+			if v.live && e.saw(v.from) || conflict(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// at returns the values at p.
+func at(values []value, p Path) []value {
+	from, _ := slices.BinarySearchFunc(values, p, func(v value, p Path) int { return cmp.Compare(v.path, p) })
+	to := from
+	for to < len(values) && values[to].path == p {
+		to++
+	}
+	return values[from:to]
+}
+
+// atOrBelow returns the values at p and below it.
+func atOrBelow(values []value, p Path) []value {
+	if p == "" {
+		return values
+	}
+	from, _ := slices.BinarySearchFunc(values, p+"/", func(v value, p Path) int { return cmp.Compare(v.path, p) })
+	to := from
+	for to < len(values) && strings.HasPrefix(string(values[to].path), string(p)+"/") {
+		to++
+	}
+	return append(slices.Clip(at(values, p)), values[from:to]...)
+}
+
+// Abandon drops retained operations as if they had never come, and what these had overwritten in
+// others lives again. A peer that was forgotten drops so what the others have forgotten meanwhile.
+func (s *Set) Abandon(ids []OpID) Delta {
+	gone := map[Key][]*entry{}
+	for _, id := range ids {
+		if e := s.index.get(id); e != nil && !e.gone {
+			e.gone = true
+			gone[e.op.Key] = append(gone[e.op.Key], e)
+		}
+	}
+	var delta Delta
+	for _, key := range slices.SortedFunc(maps.Keys(gone), Key.Compare) {
+		o := s.objects[key]
+		rest := slices.DeleteFunc(slices.Clone(o.ops), func(e *entry) bool { return e.gone })
+		change := s.change(o, func() { o.rebuild(rest) })
+		delta.Dropped = append(delta.Dropped, change.Dropped...)
+	}
+	return delta
+}
+
+// Heard returns for each writer the highest time of it that any operation taken in, anything that
+// one had seen, or a floor shows. The caller owns it.
+func (s *Set) Heard() Seen { return s.heard.Clone() }
+
+// marked holds the operations at or below a mark.
+type marked struct {
+	mark  Seen
+	index index
+}
+
+// at lets s follow the operations at or below mark, so that asking again costs little.
+func (s *Set) at(mark Seen) *index {
+	if s.pending == nil || !maps.Equal(s.pending.mark, mark) {
+		s.pending = &marked{mark: mark.Clone()}
+		s.index.root.each(func(x slot) bool {
+			if mark.Has(x.e.op.Stamp) {
+				s.pending.index.put(x.id, x.e)
+			}
+			return true
+		})
+	}
+	return &s.pending.index
+}
+
+// AtOrBelow returns the IDs of the retained operations at or below mark, sorted.
+func (s *Set) AtOrBelow(mark Seen) []OpID {
+	var ids []OpID
+	s.at(mark).root.each(func(x slot) bool { ids = append(ids, x.id); return true })
 	slices.SortFunc(ids, func(a, b OpID) int { return bytes.Compare(a[:], b[:]) })
 	return ids
 }
 
-// Below is a digest over AtOrBelow(mark).
+// Below is a digest over AtOrBelow(mark). The first call for a mark costs one pass over the set;
+// after that the set follows it, until it is asked about another. An empty mark ends that.
 func (s *Set) Below(mark Seen) [32]byte {
-	sum := sha256.New()
-	for _, id := range s.AtOrBelow(mark) {
-		sum.Write(id[:])
+	if len(mark) == 0 {
+		s.pending = nil
+		return [32]byte{}
 	}
-	return [32]byte(sum.Sum(nil))
-}
-
-// Heard returns for each writer the highest time of it that any retained operation, anything that
-// one has seen, or a floor shows. The caller owns it.
-func (s *Set) Heard() Seen {
-	heard := s.second.Clone()
-	for _, o := range s.objects {
-		for writer, at := range o.seen {
-			heard.raise(writer, at)
-		}
-	}
-	return heard
-}
-
-// Forgettable returns the number of deletions, of objects and of fields, that are retained only because no floor
-// covers them yet.
-func (s *Set) Forgettable() int {
-	n := 0
-	for _, o := range s.objects {
-		if len(o.ops) == 1 && o.ops[0].op.Verb == Delete {
-			n++
-		}
-	}
-	return n
+	return s.at(mark).sum()
 }

@@ -126,7 +126,11 @@ func (m model) object(key Key) Object {
 			continue
 		}
 		f := &winners[at]
-		if f.Path != e.path || !bytes.Equal(f.Value, e.value) {
+		same := f.Path == e.path && bytes.Equal(f.Value, e.value)
+		if f.Value == nil || e.value == nil {
+			same = f.Value == nil && e.value == nil
+		}
+		if !same {
 			f.Conflicts = append(f.Conflicts, Rival{Path: e.path, Value: e.value, Writer: e.op.Stamp, Manager: e.op.Manager, User: e.op.User})
 		}
 	}

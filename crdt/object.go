@@ -38,7 +38,14 @@ func (s *Set) Object(key Key) (Object, bool) {
 	if o == nil {
 		return Object{}, false
 	}
-	result := Object{Key: key, Seen: o.seen.Clone()}
+	return s.merged(o)
+}
+
+func (s *Set) merged(o *object) (Object, bool) {
+	if len(o.ops) == 0 {
+		return Object{}, false
+	}
+	result := Object{Key: o.key, Seen: s.seen(o)}
 	for _, e := range o.ops { // oldest first
 		if e.op.Verb == Create && !result.Live {
 			result.Live, result.Created = true, e.op.Stamp

@@ -1,7 +1,7 @@
 package crdt
 
 import (
-	"cmp"
+	"bytes"
 	"slices"
 
 	"shoal/crdt/sketch"
@@ -10,47 +10,35 @@ import (
 // Set is the intent of one peer: every retained operation, by object. Not safe for concurrent use.
 type Set struct {
 	objects map[Key]*object
-	ops     map[OpID]*entry // the retained ones
-	tree    tree
+	index   index
+	pages   pages
 	sketch  *sketch.Sketch // nil before it is asked for
-	first   Seen
-	second  Seen
-}
+	names   map[string]string
 
-// object is what is retained of one object.
-type object struct {
-	key    Key
-	ops    []*entry // oldest stamp first
-	seen   Seen
-	digest [32]byte
+	first, second Seen // the floors
+	heard         Seen
+	watched       map[*object]struct{} // objects with something to forget, now or later
+	waiting       int                  // operations that wait for a floor to be forgotten
+	pending       *marked              // what lies below the mark last asked about; nil: none
 }
 
 // NewSet returns an empty set.
 func NewSet() *Set {
-	return &Set{objects: map[Key]*object{}, ops: map[OpID]*entry{}, first: Seen{}, second: Seen{}}
+	return &Set{objects: map[Key]*object{}, names: map[string]string{}, first: Seen{}, second: Seen{}, heard: Seen{},
+		watched: map[*object]struct{}{}}
 }
 
-func (s *Set) hold(e *entry) {
-	id := e.op.ID()
-	s.ops[id] = e
-	if s.sketch != nil {
-		s.sketch.Add(sketch.ID(id))
-	}
-}
-
-func (s *Set) release(e *entry) {
-	id := e.op.ID()
-	delete(s.ops, id)
-	if s.sketch != nil {
-		s.sketch.Remove(sketch.ID(id))
-	}
-}
-
-// Delta is what an addition changed: operations that are now retained, and those that no
-// longer are, because every field of them was overwritten by someone who had seen it.
+// Delta is what an addition changed.
 type Delta struct {
-	Added   []Op
-	Dropped []Op
+	Added   []Op      // operations that are now retained
+	Dropped []Op      // operations that no longer are: overwritten by who had seen them, contradicted or forgotten
+	Refused []Refusal // of AddObject: operations that were not taken, and not because they are known or overwritten
+}
+
+// Refusal is an operation that AddObject did not take.
+type Refusal struct {
+	Op     Op
+	Reason Result // Forgotten, Contradicted or Invalid
 }
 
 // Result says what became of an added operation.
@@ -62,201 +50,148 @@ const (
 	Obsolete            // overwritten already by operations that had seen it
 	Gap                 // it has seen operations that are not known here: the whole object is needed first
 	Invalid             // no peer can take it, see Check
-	Forgotten           // it lies at or below the second floor and is not retained here: a replay, or from a peer that was forgotten
-	Contradicted        // its writer has signed another operation with the same stamp, and that one is kept
+	Forgotten           // it is at or below the second floor and not retained here: a replay, or from a forgotten peer
+	Contradicted        // its writer signed two operations with this stamp, and the one with the lower hash is retained
 )
 
-// Add merges one operation. After Gap and Invalid nothing has changed.
+// Add merges one operation. After all but Applied nothing has changed. An operation that contradicts
+// a retained one and has the lower hash replaces it: Applied, and the other is in Dropped.
 func (s *Set) Add(op Op) (Result, Delta) {
 	if Check(op) != nil {
 		return Invalid, Delta{}
 	}
-	e := newEntry(op)
-	o := s.objects[op.Key]
-	if o == nil {
-		if len(op.Seen) > 0 {
-			return Gap, Delta{}
-		}
-		o = s.newObject(op.Key)
-	}
-	at, known := o.find(e)
-	if known {
+	if s.index.get(op.ID()) != nil {
 		return Known, Delta{}
 	}
-	if o.overwrites(e) {
-		return Obsolete, Delta{}
+	o := s.objects[op.Key]
+	if o == nil {
+		o = newObject(op.Key)
 	}
-	if !o.seen.Covers(op.Seen) {
+	e := newEntry(op)
+	if result := s.refuse(o, e); result != Applied {
+		return result, Delta{}
+	}
+	if !o.knows(op.Seen, s.second) {
 		return Gap, Delta{}
 	}
-	dropped := o.insert(at, e)
-	s.hold(e)
-	for _, op := range dropped {
-		s.release(s.ops[op.ID()])
+	return Applied, s.change(o, func() { o.take(e) })
+}
+
+// refuse says why e, which is not retained, cannot be; Applied if it can. It marks what is overwritten of e.
+func (s *Set) refuse(o *object, e *entry) Result {
+	rival := o.contradiction(e)
+	switch {
+	case rival != nil && bytes.Compare(rival.op.Hash[:], e.op.Hash[:]) < 0:
+		return Contradicted
+	case rival == nil && o.overwrites(e):
+		return Obsolete
+	case s.second.Has(e.op.Stamp):
+		return Forgotten
 	}
-	s.changed(o)
-	return Applied, Delta{Added: []Op{op}, Dropped: dropped}
+	return Applied
+}
+
+// take adds e, in place of one that it contradicts.
+func (o *object) take(e *entry) {
+	rival := o.contradiction(e)
+	if rival == nil {
+		o.insert(e)
+		return
+	}
+	others := slices.DeleteFunc(slices.Clone(o.ops), func(r *entry) bool { return r == rival })
+	at, _ := slices.BinarySearchFunc(others, e, (*entry).compare)
+	o.rebuild(slices.Insert(others, at, e))
 }
 
 // AddObject merges all that another peer retains of one object. ops must be causally closed,
-// as Ops returns them: then no gap is possible. Operations on other objects and those that
-// Check refuses are left out.
+// as Ops returns them: then no gap is possible. Operations on other objects are left out.
 func (s *Set) AddObject(key Key, ops []Op) Delta {
-	arrived := s.arrived(key, ops)
-	if len(arrived) == 0 {
-		return Delta{}
-	}
 	o := s.objects[key]
 	if o == nil {
-		o = s.newObject(key)
+		o = newObject(key)
 	}
-	var delta Delta
-	added := map[*entry]bool{}
-	for _, e := range arrived {
-		o.seen.add(&e.op)
-		at, known := o.find(e)
-		if known || o.overwrites(e) {
-			continue
-		}
-		added[e] = true
-		o.ops = slices.Insert(o.ops, at, e)
-		for _, gone := range o.prune(e) {
-			if !added[gone] {
-				s.release(gone)
-				delta.Dropped = append(delta.Dropped, gone.op)
+	arrived, refused := arrived(key, ops)
+	delta := s.change(o, func() {
+		for _, e := range arrived {
+			if _, known := slices.BinarySearchFunc(o.ops, e, (*entry).compare); known {
+				continue
 			}
-			delete(added, gone)
+			switch result := s.refuse(o, e); result {
+			case Applied:
+				o.take(e)
+			case Forgotten, Contradicted:
+				refused = append(refused, Refusal{e.op, result})
+			}
 		}
-	}
-	for _, e := range o.ops {
-		if added[e] {
-			s.hold(e)
-			delta.Added = append(delta.Added, e.op)
-		}
-	}
-	s.changed(o)
+	})
+	delta.Refused = refused
 	return delta
-}
-
-// Load merges operations of any objects, which must be causally closed, as all of a set are.
-func (s *Set) Load(ops []Op) Delta {
-	byKey := map[Key][]Op{}
-	var keys []Key
-	for _, op := range ops {
-		if _, ok := byKey[op.Key]; !ok {
-			keys = append(keys, op.Key)
-		}
-		byKey[op.Key] = append(byKey[op.Key], op)
-	}
-	var all Delta
-	for _, key := range keys {
-		delta := s.AddObject(key, byKey[key])
-		all.Added = append(all.Added, delta.Added...)
-		all.Dropped = append(all.Dropped, delta.Dropped...)
-	}
-	return all
 }
 
 // arrived returns entries for those of ops that can be taken, oldest stamp first: an operation
 // then comes after all that it had seen.
-func (s *Set) arrived(key Key, ops []Op) []*entry {
-	entries := make([]*entry, 0, len(ops))
+func arrived(key Key, ops []Op) (entries []*entry, refused []Refusal) {
+	entries = make([]*entry, 0, len(ops))
 	for _, op := range ops {
-		if op.Key == key && Check(op) == nil {
+		switch {
+		case op.Key != key:
+		case Check(op) != nil:
+			refused = append(refused, Refusal{op, Invalid})
+		default:
 			entries = append(entries, newEntry(op))
 		}
 	}
 	slices.SortFunc(entries, (*entry).compare)
-	return entries
+	return entries, refused
 }
 
-func (s *Set) newObject(key Key) *object {
-	o := &object{key: key, seen: Seen{}}
-	s.objects[key] = o
-	s.tree.insert(o)
-	return o
-}
-
-func (s *Set) changed(o *object) {
-	o.digest = digestOf(o.ops)
-	s.tree.touch(o.key)
-}
-
-// find returns where e is, or belongs.
-func (o *object) find(e *entry) (at int, known bool) {
-	return slices.BinarySearchFunc(o.ops, e, (*entry).compare)
-}
-
-// overwrites marks what the retained operations overwrite of e, and says whether nothing of it is left.
-func (o *object) overwrites(e *entry) bool {
-	for _, r := range o.ops {
-		r.overwrite(e)
+// Load merges operations of any objects, which must be causally closed, as all of a set are. It
+// returns those that are not retained. Load what was stored first, and raise the floors then.
+func (s *Set) Load(ops []Op) (superfluous []Op) {
+	order := make([]int, len(ops))
+	for i := range order {
+		order[i] = i
 	}
-	return e.live <= 0
-}
-
-// insert adds e and returns the operations that it made superfluous.
-func (o *object) insert(at int, e *entry) []Op {
-	o.seen.add(&e.op)
-	o.ops = slices.Insert(o.ops, at, e)
-	var dropped []Op
-	for _, gone := range o.prune(e) {
-		dropped = append(dropped, gone.op)
+	slices.SortFunc(order, func(a, b int) int { return ops[a].Stamp.Compare(ops[b].Stamp) })
+	for _, i := range order {
+		s.load(ops[i])
 	}
-	return dropped
-}
-
-// prune lets e overwrite, and takes out what has no effect left.
-func (o *object) prune(e *entry) (gone []*entry) {
-	kept := o.ops[:0]
-	for _, r := range o.ops {
-		e.overwrite(r)
-		if r.live > 0 {
-			kept = append(kept, r)
-		} else {
-			gone = append(gone, r)
+	for i := range ops {
+		if s.index.get(ops[i].ID()) == nil {
+			superfluous = append(superfluous, ops[i])
 		}
 	}
-	clear(o.ops[len(kept):])
-	o.ops = kept
-	return gone
+	return superfluous
 }
 
-// Ops returns all retained operations of one object, oldest stamp first.
-func (s *Set) Ops(key Key) []Op {
-	o := s.objects[key]
+func (s *Set) load(op Op) {
+	if Check(op) != nil || s.index.get(op.ID()) != nil {
+		return
+	}
+	o := s.objects[op.Key]
 	if o == nil {
-		return nil
+		o = newObject(op.Key)
 	}
-	ops := make([]Op, len(o.ops))
-	for i, e := range o.ops {
-		ops[i] = e.op
+	e := newEntry(op)
+	if s.refuse(o, e) == Applied {
+		s.change(o, func() { o.take(e) })
 	}
-	return ops
 }
 
-// Len returns the number of objects with retained operations, dead ones included.
-func (s *Set) Len() int { return len(s.objects) }
-
-// Keys returns the keys of all objects with retained operations, dead ones included, sorted.
-func (s *Set) Keys() []Key {
-	keys := make([]Key, 0, len(s.objects))
-	for key := range s.objects {
-		keys = append(keys, key)
+// Trial returns what the object of op would be after op; false if nothing of it would be retained.
+// The set stays as it is.
+func (s *Set) Trial(op Op) (Object, bool) {
+	o := &object{key: op.Key}
+	if now := s.objects[op.Key]; now != nil {
+		ops := make([]*entry, len(now.ops))
+		for i, e := range now.ops {
+			ops[i] = newEntry(e.op)
+		}
+		o.rebuild(ops)
+		o.late = now.late
 	}
-	slices.SortFunc(keys, Key.Compare)
-	return keys
-}
-
-// Seen returns the version vector of an object; the caller owns it.
-func (s *Set) Seen(key Key) Seen {
-	if o := s.objects[key]; o != nil {
-		return o.seen.Clone()
+	if e := newEntry(op); Check(op) == nil && s.refuse(o, e) == Applied {
+		o.take(e)
 	}
-	return Seen{}
-}
-
-// Compare orders keys by kind, namespace and name.
-func (k Key) Compare(other Key) int {
-	return cmp.Or(cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.Namespace, other.Namespace), cmp.Compare(k.Name, other.Name))
+	return s.merged(o)
 }

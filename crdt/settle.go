@@ -19,7 +19,7 @@ func (o *object) effects() []effect {
 	var all []effect
 	for _, e := range o.ops {
 		for i := range e.changes {
-			if !e.dead[i] {
+			if e.lives(i) {
 				all = append(all, effect{change: &e.changes[i], from: e})
 			}
 		}
@@ -116,10 +116,13 @@ func (e effect) field() Field {
 	return Field{Path: e.change.Path, Value: e.change.Value, Writer: op.Stamp, Manager: op.Manager, User: op.User}
 }
 
-// rival lists e as having lost to f. Who wrote the same value lost nothing.
+// rival lists e as having lost to f. Who wrote the same value lost nothing, nor did one deletion to another.
 func (f *Field) rival(e effect) {
-	same := (f.Value == nil) == (e.change.Value == nil) && bytes.Equal(f.Value, e.change.Value)
-	if same && f.Path == e.change.Path {
+	if f.Value == nil || e.change.Value == nil {
+		if f.Value == nil && e.change.Value == nil {
+			return
+		}
+	} else if f.Path == e.change.Path && bytes.Equal(f.Value, e.change.Value) {
 		return
 	}
 	op := &e.from.op

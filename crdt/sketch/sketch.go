@@ -42,7 +42,7 @@ func (p Part) Valid() bool {
 // Sketch keeps the coded symbols of a set that changes. It holds no elements itself, and no symbol
 // before one is asked for; then 8 bytes per element, at most 8 MiB. Not safe for concurrent use.
 type Sketch struct {
-	each    func(yield func(ID) bool)
+	each    Each
 	count   int
 	symbols []Symbol
 	version uint64
@@ -54,11 +54,14 @@ type change struct {
 	n  int64 // 1: added, -1: removed
 }
 
-// New returns the Sketch of a set. each gives all elements of the set as it is when each is called,
-// in any order; the set tells of every later change by Add or Remove, after making it.
-func New(each func(yield func(ID) bool)) *Sketch {
+// Each gives the elements of one part of a set, as it is when called, in any order. It may
+// give others besides.
+type Each func(part Part, yield func(ID) bool)
+
+// New returns the Sketch of a set, which tells of every later change by Add or Remove, after making it.
+func New(each Each) *Sketch {
 	s := &Sketch{each: each}
-	each(func(ID) bool { s.count++; return true })
+	each(Part{}, func(ID) bool { s.count++; return true })
 	return s
 }
 
@@ -127,7 +130,7 @@ func (s *Sketch) symbolsOf(part Part, from, to int) []Symbol {
 		s.extend(1) // begin the record
 	}
 	symbols := make([]Symbol, to-from)
-	s.each(func(id ID) bool {
+	s.each(part, func(id ID) bool {
 		if part.Has(id) {
 			apply(symbols, from, change{id, 1})
 		}
@@ -144,7 +147,7 @@ func (s *Sketch) extend(to int) {
 	from := len(s.symbols)
 	to = min(MaxSymbols, max(to, s.count/symbolsPerElement))
 	s.symbols = append(s.symbols, make([]Symbol, to-from)...)
-	s.each(func(id ID) bool {
+	s.each(Part{}, func(id ID) bool {
 		apply(s.symbols[from:], from, change{id, 1})
 		return true
 	})

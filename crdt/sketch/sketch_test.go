@@ -23,7 +23,7 @@ func newSet(from, to int) *set {
 	for n := from; n < to; n++ {
 		s.ids[number(n)] = true
 	}
-	s.sketch = New(func(yield func(ID) bool) {
+	s.sketch = New(func(_ Part, yield func(ID) bool) {
 		for id := range s.ids {
 			if !yield(id) {
 				return

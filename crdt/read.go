@@ -1,0 +1,113 @@
+package crdt
+
+import (
+	"crypto/sha256"
+	"slices"
+
+	"shoal/crdt/sketch"
+)
+
+// OpID names one operation: the first 16 bytes of its Hash.
+type OpID [16]byte
+
+// ID returns the name of op.
+func (o Op) ID() OpID { return OpID(o.Hash[:16]) }
+
+// Count returns the number of retained operations.
+func (s *Set) Count() int { return int(s.index.root.count) }
+
+// Op returns a retained operation.
+func (s *Set) Op(id OpID) (Op, bool) {
+	if e := s.index.get(id); e != nil {
+		return e.op, true
+	}
+	return Op{}, false
+}
+
+// Ops returns all retained operations of one object, oldest stamp first.
+func (s *Set) Ops(key Key) []Op {
+	o := s.objects[key]
+	if o == nil {
+		return nil
+	}
+	ops := make([]Op, len(o.ops))
+	for i, e := range o.ops {
+		ops[i] = e.op
+	}
+	return ops
+}
+
+// Len returns the number of objects with retained operations, dead ones included.
+func (s *Set) Len() int { return len(s.objects) }
+
+// Keys returns the keys of all objects with retained operations, dead ones included, sorted.
+func (s *Set) Keys() []Key {
+	keys := make([]Key, 0, len(s.objects))
+	for key := range s.objects {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, Key.Compare)
+	return keys
+}
+
+// KeysAfter returns up to most keys that follow after in the order of (bucket, key), dead objects
+// included; from the beginning for the zero Key, which is no object's.
+func (s *Set) KeysAfter(after Key, most int) []Key {
+	var keys []Key
+	for _, o := range s.pages.after(after, most) {
+		keys = append(keys, o.key)
+	}
+	return keys
+}
+
+// Seen returns the version vector of an object: what a new operation on it has seen. The caller
+// owns it.
+func (s *Set) Seen(key Key) Seen {
+	if o := s.objects[key]; o != nil {
+		return s.seen(o)
+	}
+	return Seen{}
+}
+
+// seen is what o has seen. When that was all settled two floors ago then every peer retains the
+// same operations of o, and naming these says it all: so vectors do not grow for ever with
+// the number of writers.
+func (s *Set) seen(o *object) Seen {
+	seen := o.seen()
+	if len(s.first) == 0 || !s.first.Covers(seen) {
+		return seen
+	}
+	heads := o.late.Clone()
+	for _, e := range o.ops {
+		heads.raise(e.op.Stamp.Writer, e.op.Stamp.Time)
+	}
+	return heads
+}
+
+// Sketch returns the coded symbols over the IDs of all retained operations. It follows every
+// change of the set. Only the set may call its Add and Remove.
+func (s *Set) Sketch() *sketch.Sketch {
+	if s.sketch == nil {
+		s.sketch = sketch.New(func(part sketch.Part, yield func(sketch.ID) bool) {
+			s.index.prefix(part.Bits, part.Index, func(x slot) bool { return yield(sketch.ID(x.id)) })
+		})
+	}
+	return s.sketch
+}
+
+// Digest is over the IDs of all retained operations. Equal sets have equal digests, in whatever
+// order they grew; an empty set's is zero. It costs a few hashes for each change since it was last asked for.
+func (s *Set) Digest() [32]byte { return s.index.sum() }
+
+// ObjectDigest is over the hashes of the retained operations of one object; zero if there are none.
+func (s *Set) ObjectDigest(key Key) [32]byte {
+	o := s.objects[key]
+	if o == nil {
+		return [32]byte{}
+	}
+	text := make([]byte, 0, 256)
+	for _, e := range o.ops {
+		text = append(text, e.op.Hash[:]...)
+	}
+	return sha256.Sum256(text)
+}
