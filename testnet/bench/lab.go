@@ -48,7 +48,7 @@ func (l *lab) with(ctx context.Context, peers int, measure func(context.Context,
 	defer func() {
 		clean, cancel := context.WithTimeout(context.Background(), stepMost)
 		defer cancel()
-		err = errors.Join(err, net.Down(clean))
+		err = errors.Join(err, net.Down(clean), net.Left())
 	}()
 	c := &cluster{net, make(map[string]*testnet.Client)}
 	for _, peer := range net.Peers() {

@@ -34,6 +34,10 @@
 // Nothing of the real machine is changed: every mount is private, and no address, route or rule
 // is made outside of the keeper's and the machines' network namespaces.
 //
+// A machine has no wall clock of its own. The kernel's time namespaces shift only the clocks that count from the boot
+// (time_namespaces(7)), and a program linked statically asks the kernel itself; so peers with wrong wall clocks are tested in the
+// other two worlds alone.
+//
 // A testnet is bounded in time: the keeper tears it down at State.Expires, and also when whoever
 // holds its leash (the process that called Launch, until it calls Lease.Keep) goes away.
 package machine

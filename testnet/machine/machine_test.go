@@ -78,7 +78,7 @@ func setup(env *testscript.Env, built kit.Kit) error {
 	if err != nil {
 		return err
 	}
-	net := filepath.Join(dir, "net")
+	net, name := filepath.Join(dir, "net"), fmt.Sprintf("test-%d", os.Getpid())
 	env.Defer(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), waitMost)
 		defer cancel()
@@ -86,12 +86,12 @@ func setup(env *testscript.Env, built kit.Kit) error {
 		if errors.Is(err, testnet.ErrNone) {
 			err = nil
 		}
-		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
-			panic(err) // the testnet is left running: nothing after this can be trusted
+		if err := errors.Join(err, testnet.Left(net, name), os.RemoveAll(dir)); err != nil {
+			panic(err) // the testnet, or something of it, is left: nothing after this can be trusted
 		}
 	})
 	env.Setenv("SHOAL_TESTNET_DIR", net)
-	env.Setenv("SHOAL_TESTNET_NAME", fmt.Sprintf("test-%d", os.Getpid()))
+	env.Setenv("SHOAL_TESTNET_NAME", name)
 	env.Setenv("PATH", filepath.Dir(built.Program)+":"+os.Getenv("PATH"))
 	env.Setenv("PROGRAM", built.Program)
 	env.Setenv("IMAGE", built.Archive)

@@ -56,12 +56,9 @@ const ofLater = "of a later version"
 // of their signature. It reads a copy, since to load a store counts as a start.
 func signed(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 2, "signed PEER FILE")
-	from, err := os.ReadFile(filepath.Join(open(ts).Data(args[0]), "store.db"))
-	ts.Check(err)
 	dir := ts.MkAbs("copy-of-" + args[0])
-	ts.Check(os.MkdirAll(dir, 0o700))
 	defer os.RemoveAll(dir)
-	ts.Check(os.WriteFile(filepath.Join(dir, "store.db"), from, 0o600))
+	ts.Check(copyFiles(open(ts).Data(args[0]), dir))
 	opened, err := store.Open(dir)
 	ts.Check(err)
 	defer opened.Close()
@@ -78,4 +75,28 @@ func signed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	slices.Sort(lines)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(lines, "")), 0o600))
+}
+
+// copyFiles copies the files of a directory, and neither its sockets nor what is below it.
+func copyFiles(from, to string) error {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(from, entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, entry.Name()), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
