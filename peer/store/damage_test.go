@@ -1,225 +1,367 @@
 package store
 
 import (
-	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"shoal/peer"
+	"shoal/peer/control"
 )
 
-// crashDirVariable makes the test binary a child that commits until it is killed.
-const crashDirVariable = "SHOAL_STORE_CRASH_DIR"
+// image is the content of a data directory.
+type image map[string][]byte
 
-// commitForEver prints n after the commit of operation n was acknowledged.
-func commitForEver(dir string) {
-	s, err := Open(dir)
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	stored, err := s.Load()
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	for n := len(stored.Ops); ; n++ {
-		if err := s.Commit(puts(n, n+1)); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(n)
-	}
-}
-
-// TestKillLosesNothing kills a committing process without warning, five times over.
-func TestKillLosesNothing(t *testing.T) {
-	dir := t.TempDir()
-	least := 0
-	for round := range 5 {
-		acknowledged := killAfter(t, dir, 40+17*round)
-		s := open(t, dir)
-		stored := load(t, s)
-		s.Close()
-		if len(stored.Ops) < acknowledged+1 || acknowledged < least {
-			t.Fatalf("round %d: %d operations stored, %d acknowledged", round, len(stored.Ops), acknowledged+1)
-		}
-		if want := uint64(2*round + 2); stored.Boot != want {
-			t.Errorf("boot %d, want %d", stored.Boot, want)
-		}
-		least = acknowledged
-	}
-}
-
-// killAfter runs the child until it has acknowledged lines more commits, kills it, and returns the last number it printed.
-func killAfter(t *testing.T, dir string, lines int) int {
+func readImage(t testing.TB, dir string) image {
 	t.Helper()
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), crashDirVariable+"="+dir)
-	out, err := child.StdoutPipe()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	reader, last := bufio.NewReader(out), -1
-	for line := 0; ; line++ {
-		text, err := reader.ReadString('\n')
-		if err == io.EOF {
-			break
-		}
-		if _, err := fmt.Sscan(text, &last); err != nil {
-			t.Fatalf("child said %q", text)
-		}
-		if line == lines {
-			child.Process.Kill()
+	files := image{}
+	for _, entry := range entries {
+		if files[entry.Name()], err = os.ReadFile(filepath.Join(dir, entry.Name())); err != nil {
+			t.Fatal(err)
 		}
 	}
-	child.Wait()
-	return last
+	return files
 }
 
-// sound makes a store, closes it and returns its bytes and what it holds.
-func sound(t *testing.T) ([]byte, peer.Stored) {
+func (files image) write(t testing.TB, dir string) {
+	t.Helper()
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// with is the image with other bytes in one file; nil: without the file.
+func (files image) with(name string, data []byte) image {
+	changed := maps.Clone(files)
+	changed[name] = data
+	if data == nil {
+		delete(changed, name)
+	}
+	return changed
+}
+
+// small opens a store with segments of 16 KiB, so that tests reach their ends.
+func small(dir string) (*Store, error) {
+	return openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(1e9, 0) }, 16 << 10, maxFileBytes})
+}
+
+func openSmall(t testing.TB, dir string) *Store {
+	t.Helper()
+	s, err := small(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// abandon lets go of a store as a crash does: nothing more is written.
+func abandon(s *Store) {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	close(s.stopped)
+	s.done.Wait()
+	s.stateMu.Lock()
+	s.closed = true
+	s.stateMu.Unlock()
+	s.release()
+}
+
+// sound makes a store that was cut off with some of it in bbolt and some in the journal, and returns its files and what it holds.
+func sound(t *testing.T) (image, peer.Stored) {
 	t.Helper()
 	dir := t.TempDir()
-	s := open(t, dir)
-	commit(t, s, full())
+	s := openSmall(t, dir)
+	load(t, s)
+	commit(t, s, everyKind())
+	s.Close()
+	s = openSmall(t, dir)
 	commit(t, s, puts(40, 46))
-	s.Close()
-	data, err := os.ReadFile(filepath.Join(dir, FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, dir)
-	stored := load(t, s)
-	s.Close()
-	return data, stored
+	commit(t, s, peer.Batch{Persist: control.Persist{Records: map[string][]byte{"mark": []byte("m")}, Put: puts(46, 50).Put}})
+	stored := peer.Stored{Ops: puts(0, 50).Put, Certificates: everyKind().Certificates, Book: everyKind().Book, Records: map[string][]byte{"mark": []byte("m")}}
+	abandon(s)
+	return readImage(t, dir), stored
 }
 
-// survives opens damaged bytes. It is right to refuse them with a *DamageError, or to have lost nothing.
-func survives(t *testing.T, what string, data []byte, want peer.Stored) (refused bool) {
+// plain is stored without what differs from load to load.
+func plain(stored peer.Stored) peer.Stored {
+	stored.Boot, stored.Damage = 0, nil
+	if _, ok := stored.Records[RefillRecord]; ok {
+		stored.Records = maps.Clone(stored.Records)
+		delete(stored.Records, RefillRecord)
+	}
+	if len(stored.Records) == 0 {
+		stored.Records = nil
+	}
+	return stored
+}
+
+// survives opens a damaged image. It must open, and either have everything or say that it has not; what it has must be what
+// was written; and it must then be a sound store that holds the same when it is opened again.
+func survives(t *testing.T, what string, files image, want peer.Stored) (damage *peer.Damage, got peer.Stored) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, FileName), data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(dir)
+	files.write(t, dir)
+	s, err := small(dir)
 	if err != nil {
-		var damaged *DamageError
-		if !errors.As(err, &damaged) || len(damaged.Faults) == 0 {
-			t.Errorf("%s: refused with %v", what, err)
-		}
-		return true
+		t.Errorf("%s: does not open: %v", what, err)
+		return nil, got
 	}
 	defer s.Close()
-	got, err := s.Load()
-	if err != nil {
-		t.Errorf("%s: passed the check, but then: %v", what, err)
-		return true
+	if got, err = s.Load(); err != nil {
+		t.Errorf("%s: opens, but then: %v", what, err)
+		return nil, got
 	}
-	if text(t, want) != text(t, got) {
-		t.Errorf("%s: silently loaded something else: %d operations, %d certificates, book %v", what, len(got.Ops), len(got.Certificates), got.Book)
+	damage = got.Damage
+	switch refill := got.Records[RefillRecord] != nil; {
+	case damage == nil && text(t, plain(got)) != text(t, want):
+		t.Errorf("%s: silently lost: %d operations, %d certificates, book %v", what, len(got.Ops), len(got.Certificates), got.Book)
+	case damage != nil && (damage.What == "" || damage.Lost == "" || !refill):
+		t.Errorf("%s: reported as %+v, refill %v", what, damage, refill)
 	}
-	return false
+	subset(t, what, got, want)
+	commit(t, s, peer.Batch{Persist: control.Persist{Put: puts(60, 61).Put, Records: map[string][]byte{RefillRecord: nil}}})
+	s.Close()
+	again := load(t, openSmall(t, dir))
+	if after := plain(got); again.Damage != nil || len(again.Ops) != len(after.Ops)+1 || len(again.Records) != len(after.Records) {
+		t.Errorf("%s: opened again it holds %d operations instead of %d, damage %+v", what, len(again.Ops), len(after.Ops)+1, again.Damage)
+	}
+	return damage, got
 }
 
-func TestTruncatedFileIsRefused(t *testing.T) {
-	data, stored := sound(t)
-	used := int(usedBytes(t, data))
-	for _, size := range []int{0, 1, 100, 4095, 4096, 5000, 8192, 12288, used / 2, used - 4096, used - 1} {
-		if !survives(t, fmt.Sprint("truncated to ", size), data[:size], stored) {
-			t.Errorf("a file truncated to %d of %d bytes was opened", size, used)
+// subset wants nothing in got that is not in want.
+func subset(t *testing.T, what string, got, want peer.Stored) {
+	t.Helper()
+	known := map[[32]byte]bool{}
+	for _, op := range want.Ops {
+		known[op.Hash] = true
+	}
+	for _, op := range got.Ops {
+		if !known[op.Hash] {
+			t.Errorf("%s: made up operation %v", what, op.Stamp)
+		}
+	}
+	for _, certificate := range got.Certificates {
+		if !slices.ContainsFunc(want.Certificates, func(c []byte) bool { return bytes.Equal(c, certificate) }) {
+			t.Errorf("%s: made up certificate %q", what, certificate)
+		}
+	}
+	for _, member := range got.Book {
+		if !slices.Contains(want.Book, member) {
+			t.Errorf("%s: made up peer %v", what, member)
+		}
+	}
+	for name, value := range plain(got).Records {
+		if !bytes.Equal(value, want.Records[name]) {
+			t.Errorf("%s: made up record %s %q", what, name, value)
+		}
+	}
+}
+
+func TestSoundImageLosesNothing(t *testing.T) {
+	files, stored := sound(t)
+	if damage, _ := survives(t, "untouched", files, stored); damage != nil {
+		t.Errorf("damage %+v", damage)
+	}
+}
+
+func TestTruncatedFiles(t *testing.T) {
+	files, stored := sound(t)
+	files[FileName] = files[FileName][:usedBytes(files[FileName])]
+	for _, name := range []string{FileName, "store.journal.0", "store.journal.1"} {
+		data := files[name]
+		for _, size := range []int{0, 1, 100, 511, 512, 1024, 4095, 4096, 5000, 8192, 12288, len(data) / 2, len(data) - 4096, len(data) - 1} {
+			if damage, _ := survives(t, fmt.Sprint(name, " truncated to ", size), files.with(name, data[:min(size, len(data))]), stored); damage == nil {
+				t.Errorf("%s truncated to %d of %d bytes was not noticed", name, size, len(data))
+			}
 		}
 	}
 }
 
 // usedBytes is how much of the file the newest header claims.
-func usedBytes(t *testing.T, data []byte) int64 {
-	t.Helper()
+func usedBytes(data []byte) int64 {
 	first, second := order.Uint64(data[16+40:]), order.Uint64(data[4096+16+40:])
 	return int64(max(first, second)) * 4096
 }
 
-func TestZeroedPages(t *testing.T) {
-	data, stored := sound(t)
-	refused := 0
-	for page := int64(0); page < usedBytes(t, data)/4096; page++ {
-		broken := append([]byte(nil), data...)
-		clear(broken[page*4096 : (page+1)*4096])
-		if survives(t, fmt.Sprint("page ", page, " zeroed"), broken, stored) {
-			refused++
+func TestMissingFiles(t *testing.T) {
+	files, stored := sound(t)
+	for _, name := range []string{FileName, "store.journal.0", "store.journal.1"} {
+		if damage, _ := survives(t, name+" missing", files.with(name, nil), stored); damage == nil {
+			t.Errorf("%s is missing and nobody says so", name)
 		}
 	}
-	if refused < 10 {
-		t.Errorf("only %d zeroed pages were noticed", refused)
+	if damage, _ := survives(t, "note missing", files.with(noteName, nil), stored); damage != nil {
+		t.Errorf("a missing note is no damage: %+v", damage)
+	}
+}
+
+func TestZeroedPages(t *testing.T) {
+	files, stored := sound(t)
+	for name, data := range files {
+		noticed := 0
+		for at := 0; at+4096 <= len(data); at += 4096 {
+			broken := slices.Clone(data)
+			clear(broken[at : at+4096])
+			if damage, _ := survives(t, fmt.Sprintf("%s zeroed from %d", name, at), files.with(name, broken), stored); damage != nil {
+				noticed++
+			}
+		}
+		if name == FileName && noticed < 8 || name == "store.journal.0" && noticed < 1 {
+			t.Errorf("only %d zeroed pages of %s were noticed", noticed, name)
+		}
 	}
 }
 
 func TestFlippedBits(t *testing.T) {
-	data, stored := sound(t)
-	refused := 0
-	for offset := int64(0); offset < usedBytes(t, data); offset += 211 {
-		broken := append([]byte(nil), data...)
-		broken[offset] ^= 1 << (offset % 8)
-		if survives(t, fmt.Sprintf("bit %d of byte %d flipped", offset%8, offset), broken, stored) {
-			refused++
+	files, stored := sound(t)
+	for name, data := range files {
+		noticed := 0
+		for offset := 0; offset < len(data); offset += 411 {
+			broken := slices.Clone(data)
+			broken[offset] ^= 1 << (offset % 8)
+			if damage, _ := survives(t, fmt.Sprintf("%s: bit %d of byte %d flipped", name, offset%8, offset), files.with(name, broken), stored); damage != nil {
+				noticed++
+			}
 		}
-	}
-	if refused < 100 {
-		t.Errorf("only %d flipped bits were noticed", refused)
+		if name == FileName && noticed < 40 {
+			t.Errorf("only %d flipped bits of %s were noticed", noticed, name)
+		}
 	}
 }
 
-// TestStaleFileParts puts back an older version of the pages that the last commit wrote: what a disk does that forgets a write.
-// Only a forgotten write of the newest header itself cannot be told from a commit that never was.
+func TestGarbageInsteadOfFiles(t *testing.T) {
+	files, stored := sound(t)
+	garbage := bytes.Repeat([]byte("this is not a store. "), 3000)
+	for _, name := range []string{FileName, "store.journal.0", "store.journal.1", noteName} {
+		damage, _ := survives(t, name+" is garbage", files.with(name, garbage), stored)
+		if (damage == nil) != (name == noteName) {
+			t.Errorf("%s is garbage: damage %+v", name, damage)
+		}
+	}
+}
+
+// TestStaleFileParts puts back an older version of the pages that the last transaction wrote: what a disk does that forgets a write.
 func TestStaleFileParts(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, FileName)
-	s := open(t, dir)
-	commit(t, s, full())
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	commit(t, s, puts(40, 52))
-	stored := load(t, s)
+	s := openSmall(t, dir)
+	commit(t, s, everyKind())
 	s.Close()
-	after, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored.Boot++
-	for page := 2 * 4096; page+4096 <= len(before); page += 4096 {
-		stale := append([]byte(nil), after...)
+	before := readImage(t, dir)[FileName]
+	s = openSmall(t, dir)
+	commit(t, s, puts(40, 52))
+	s.Close()
+	files := readImage(t, dir)
+	stored := peer.Stored{Ops: puts(0, 52).Put, Certificates: everyKind().Certificates, Book: everyKind().Book}
+	for page := 0; page+4096 <= min(len(before), len(files[FileName])); page += 4096 {
+		stale := slices.Clone(files[FileName])
 		copy(stale[page:page+4096], before[page:page+4096])
-		survives(t, fmt.Sprint("page ", page/4096, " stale"), stale, stored)
+		survives(t, fmt.Sprint("page ", page/4096, " stale"), files.with(FileName, stale), stored)
+	}
+	// The whole file of an earlier time with the journal of today: what a backup of one file does.
+	survives(t, "older file", files.with(FileName, before), stored)
+}
+
+func TestDamageSaysWhatWasLost(t *testing.T) {
+	files, stored := sound(t)
+	broken := bytes.ReplaceAll(files[FileName], []byte("certificate one"), []byte("certificate ONE"))
+	damage, got := survives(t, "changed certificate", files.with(FileName, broken), stored)
+	if damage == nil || damage.Lost != "1 of 2 certificates could not be read" || !strings.Contains(damage.What, "record certificates/") {
+		t.Errorf("%+v", damage)
+	}
+	if len(got.Ops) != 50 || len(got.Certificates) != 1 {
+		t.Errorf("%d operations and %d certificates were saved", len(got.Ops), len(got.Certificates))
+	}
+	only := image{FileName: []byte("no store at all")}
+	damage, _ = survives(t, "garbage alone", only, peer.Stored{})
+	if damage == nil || !strings.Contains(damage.Lost, "the header was gone: nothing could be salvaged") {
+		t.Errorf("%+v", damage)
 	}
 }
 
-func TestDamageErrorSaysWhatToDo(t *testing.T) {
-	data, stored := sound(t)
-	broken := strings.Replace(string(data), "certificate one", "certificate two", -1)
-	if broken == string(data) || !survives(t, "changed certificate", []byte(broken), stored) {
-		t.Fatal("a changed record was not noticed")
-	}
+func TestDamagedStoresAreKeptThreeAtMost(t *testing.T) {
 	dir := t.TempDir()
-	os.WriteFile(filepath.Join(dir, FileName), []byte(broken), 0o600)
-	_, err := Open(dir)
-	for _, part := range []string{filepath.Join(dir, FileName), "record certificates/", "checksum does not match", "move it away"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%v: does not say %q", err, part)
+	for second := range int64(5) {
+		if err := os.WriteFile(filepath.Join(dir, FileName), fmt.Append(nil, "garbage ", second), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := clocked(t, dir, 1e9+second)
+		damage := load(t, s).Damage
+		s.Close()
+		if aside, err := os.ReadFile(damage.Aside); err != nil || string(aside) != fmt.Sprint("garbage ", second) {
+			t.Fatalf("set aside: %q, %v", aside, err)
 		}
 	}
-	rest, _ := os.ReadFile(filepath.Join(dir, FileName))
-	if string(rest) != broken {
-		t.Error("a damaged file was changed by opening it")
+	found, err := filepath.Glob(filepath.Join(dir, FileName+asideSuffix+"*"))
+	want := []string{"20010909T014642Z", "20010909T014643Z", "20010909T014644Z"}
+	if err != nil || len(found) != 3 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	for i := range found {
+		if !strings.HasSuffix(found[i], want[i]) {
+			t.Errorf("kept %s, want %s", found[i], want[i])
+		}
+	}
+}
+
+// TestDamageIsReportedUntilRefilled loads twice, then deletes the record.
+func TestDamageIsReportedUntilRefilled(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, FileName), nil, 0o600)
+	for range 2 {
+		s := openSmall(t, dir)
+		stored := load(t, s)
+		var record damageRecord
+		if err := json.Unmarshal(stored.Records[RefillRecord], &record); err != nil || stored.Damage == nil || stored.Damage.Lost != record.Lost {
+			t.Fatalf("damage %+v, record %q", stored.Damage, stored.Records[RefillRecord])
+		}
+		s.Close()
+	}
+	s := openSmall(t, dir)
+	commit(t, s, peer.Batch{Persist: control.Persist{Records: map[string][]byte{RefillRecord: nil}}})
+	if stored := load(t, s); stored.Damage != nil || len(stored.Records) != 0 {
+		t.Errorf("%+v", stored)
+	}
+}
+
+func TestDamageUnderARunningStoreIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	s := openSmall(t, dir)
+	commit(t, s, everyKind())
+	s.Close()
+	s = openSmall(t, dir)
+	data, err := os.ReadFile(filepath.Join(dir, FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 2 * 4096; at < len(data); at++ {
+		data[at] ^= 0x5a
+	}
+	if err := os.WriteFile(filepath.Join(dir, FileName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Load()
+	var damaged *DamageError
+	if !errors.As(err, &damaged) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("load: %v", err)
+	}
+	abandon(s)
+	again := openSmall(t, dir)
+	if load(t, again).Damage == nil {
+		t.Error("the damage was not reported")
 	}
 }

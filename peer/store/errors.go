@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// ErrFull is the cause of a Commit that failed because the store has reached its largest size.
-var ErrFull = errors.New("store has reached its largest size")
+// ErrFull is the cause of a Commit that failed because the disk has no room left or the store has reached its largest
+// size. Nothing of it was written, and a later Commit works once there is room.
+var ErrFull = errors.New("the disk is full, or the store has reached its largest size")
 
 // ErrBroken is the cause of a Commit that failed because an earlier one failed and left in doubt
 // what is on disk. Restarting the program decides it.
@@ -27,10 +28,11 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("store %s has version %d, and this program reads up to %d: use the newer program that wrote it", e.Path, e.Found, version)
+	return fmt.Sprintf("%s is of a newer form, %d, than this program reads: use the newer program that wrote it", e.Path, e.Found)
 }
 
-// DamageError says that the store's file does not hold what was written to it. The file was not changed.
+// DamageError says that the store no longer holds what was written to it, and that this was noticed while it was open.
+// The next Open sets the store aside and goes on with what can be read.
 type DamageError struct {
 	Path   string
 	Faults []string // what is wrong, at most maxFaults of them
@@ -41,12 +43,15 @@ type DamageError struct {
 const maxFaults = 8
 
 func (e *DamageError) Error() string {
+	return fmt.Sprintf("store %s is damaged: %s. Start again: what can be read is saved, and the other peers bring the rest", e.Path, e.faults())
+}
+
+func (e *DamageError) faults() string {
 	more := ""
 	if e.More > 0 {
 		more = fmt.Sprintf("; and %d more", e.More)
 	}
-	return fmt.Sprintf("store %s is damaged: %s%s. Restore it from a backup, or move it away and start again: "+
-		"the other peers bring the intent back, and writes that only this peer held are lost", e.Path, strings.Join(e.Faults, "; "), more)
+	return strings.Join(e.Faults, "; ") + more
 }
 
 func (e *DamageError) add(format string, args ...any) {

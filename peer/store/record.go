@@ -7,26 +7,38 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"shoal/crdt"
 	"shoal/gossip"
 )
 
 // version is the form of everything in the store. A change that this program's predecessors would
-// misread raises it.
-const version = 1
+// misread raises it. Buckets, keys of meta and fields of records that a program does not know are kept as they are.
+const version = 2
 
 const (
 	metaBucket        = "meta"
 	opsBucket         = "ops"
 	certificateBucket = "certificates"
 	bookBucket        = "book"
+	recordBucket      = "records"
+	historyBucket     = "history"
+	endedBucket       = "ended"
 
 	versionKey = "version"
 	bootKey    = "boot"
-	totalsKey  = "totals"
+	totalsKey  = "totals"  // of version 1
+	talliesKey = "tallies" // since version 2
+	idKey      = "id"
+	appliedKey = "applied"
+	beforeKey  = "before" // identity of the damaged store that this one was made from
 )
+
+// bucketNames are those that every store has.
+var bucketNames = []string{metaBucket, opsBucket, certificateBucket, bookBucket, recordBucket, historyBucket, endedBucket}
 
 // sealBytes is the length of the checksum before each value.
 const sealBytes = 4
@@ -67,19 +79,23 @@ func sealOf(value []byte) uint32 {
 	return binary.BigEndian.Uint32(value)
 }
 
-// opKey places the operations of one object side by side, oldest first. Hashes keep it short
-// whatever names a write brings (bbolt's keys have a limit, and P13 wants no write to hit it).
-func opKey(key crdt.Key, stamp crdt.Stamp) []byte {
+// opKey places the operations of one object side by side, oldest first; two that contradict each other have two places.
+// Hashes keep it short whatever names a write brings (bbolt's keys have a limit, and P13 wants no write to hit it).
+func opKey(op crdt.Op) []byte {
+	out := append(make([]byte, 0, 40), objectKey(op.Key)...)
+	out = binary.BigEndian.AppendUint64(out, uint64(op.Stamp.Time))
+	return append(out, op.Hash[:16]...)
+}
+
+// objectKey is 16 bytes that stand for an object.
+func objectKey(key crdt.Key) []byte {
 	var object []byte
 	for _, part := range []string{key.Kind, key.Namespace, key.Name} {
 		object = binary.AppendUvarint(object, uint64(len(part)))
 		object = append(object, part...)
 	}
-	objectHash := sha256.Sum256(object)
-	writerHash := sha256.Sum256([]byte(stamp.Writer))
-	out := append(make([]byte, 0, 40), objectHash[:16]...)
-	out = binary.BigEndian.AppendUint64(out, uint64(stamp.Time))
-	return append(out, writerHash[:16]...)
+	hash := sha256.Sum256(object)
+	return hash[:16]
 }
 
 func certificateKey(certificate []byte) []byte {
@@ -87,22 +103,86 @@ func certificateKey(certificate []byte) []byte {
 	return hash[:]
 }
 
-// totals is the count of all records outside meta, and the sum of their checksums.
-type totals struct{ Count, Sum uint64 }
+// tally is the count of the records of one bucket, and the sum of their checksums.
+type tally struct{ count, sum uint64 }
 
-func (t *totals) add(value []byte)  { t.Count++; t.Sum += uint64(sealOf(value)) }
-func (t *totals) drop(value []byte) { t.Count--; t.Sum -= uint64(sealOf(value)) }
+// tallies are those of all buckets but meta, by name.
+type tallies map[string]tally
 
-func (t totals) encode() []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, t.Count), t.Sum)
+func (t tallies) add(bucket string, value []byte) {
+	t[bucket] = tally{t[bucket].count + 1, t[bucket].sum + uint64(sealOf(value))}
 }
 
-func decodeTotals(content []byte) (totals, error) {
-	if len(content) < 16 {
-		return totals{}, fmt.Errorf("totals have %d bytes instead of 16", len(content))
+func (t tallies) drop(bucket string, value []byte) {
+	t[bucket] = tally{t[bucket].count - 1, t[bucket].sum - uint64(sealOf(value))}
+}
+
+// all is the tally over all buckets, which version 1 kept.
+func (t tallies) all() (sum tally) {
+	for _, one := range t {
+		sum.count += one.count
+		sum.sum += one.sum
 	}
-	return totals{Count: binary.BigEndian.Uint64(content), Sum: binary.BigEndian.Uint64(content[8:])}, nil
+	return sum
 }
+
+// encode gives for each bucket, by name: length of the name, name, count, sum.
+func (t tallies) encode() []byte {
+	var out []byte
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		out = binary.AppendUvarint(out, uint64(len(name)))
+		out = append(out, name...)
+		out = binary.BigEndian.AppendUint64(out, t[name].count)
+		out = binary.BigEndian.AppendUint64(out, t[name].sum)
+	}
+	return out
+}
+
+func decodeTallies(content []byte) (tallies, error) {
+	t := tallies{}
+	for len(content) > 0 {
+		length, n := binary.Uvarint(content)
+		if n <= 0 || length > uint64(len(content)-n) || uint64(len(content)-n)-length < 16 {
+			return nil, errors.New("the tallies are cut off")
+		}
+		name := string(content[n : n+int(length)])
+		content = content[n+int(length):]
+		t[name] = tally{binary.BigEndian.Uint64(content), binary.BigEndian.Uint64(content[8:])}
+		content = content[16:]
+	}
+	return t, nil
+}
+
+func decodeTotals(content []byte) (tally, error) {
+	if len(content) < 16 {
+		return tally{}, fmt.Errorf("totals have %d bytes instead of 16", len(content))
+	}
+	return tally{count: binary.BigEndian.Uint64(content), sum: binary.BigEndian.Uint64(content[8:])}, nil
+}
+
+func decodeID(content []byte) (storeID, error) {
+	if len(content) < len(storeID{}) {
+		return storeID{}, fmt.Errorf("an identity has %d bytes", len(content))
+	}
+	return storeID(content[:16]), nil
+}
+
+// encodeRecord keeps the name with a record, whose key is a hash of it.
+func encodeRecord(name string, content []byte) (key, value []byte) {
+	hash := sha256.Sum256([]byte(name))
+	value = binary.AppendUvarint(nil, uint64(len(name)))
+	return hash[:16], append(append(value, name...), content...)
+}
+
+func decodeRecord(value []byte) (name string, content []byte, err error) {
+	length, n := binary.Uvarint(value)
+	if n <= 0 || length > uint64(len(value)-n) {
+		return "", nil, errors.New("a record that is cut off")
+	}
+	return string(value[n : n+int(length)]), value[n+int(length):], nil
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 func decodeUint64(content []byte) (uint64, error) {
 	if len(content) < 8 {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
@@ -84,7 +85,7 @@ func member(id gossip.PeerID, name string) gossip.Member {
 	return gossip.Member{Self: self, Addr: netip.MustParseAddrPort("10.0.0.1:7401"), State: gossip.Failed}
 }
 
-func full() peer.Batch {
+func everyKind() peer.Batch {
 	batch := puts(0, 40)
 	batch.Book = []gossip.Member{member("aa", "p1"), member("bb", "p2")}
 	batch.Certificates = [][]byte{[]byte("certificate one"), []byte("certificate two")}
@@ -106,10 +107,10 @@ func text(t *testing.T, stored peer.Stored) string {
 func TestRoundTrip(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)
-	if got := load(t, s); got.Boot != 1 || len(got.Ops) != 0 {
+	if got := load(t, s); got.Boot < 1 || len(got.Ops) != 0 {
 		t.Fatalf("a new store holds %+v", got)
 	}
-	want := full()
+	want := everyKind()
 	commit(t, s, want)
 	commit(t, s, peer.Batch{Persist: control.Persist{Drop: want.Put[:10], Book: []gossip.Member{member("bb", "renamed")}}})
 	commit(t, s, peer.Batch{Persist: control.Persist{Drop: want.Put[:1], Put: want.Put[20:30]}, Certificates: want.Certificates[:1]})
@@ -120,20 +121,38 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal("second close:", err)
 	}
 	got := load(t, open(t, dir))
-	stored := peer.Stored{Ops: want.Put[10:], Book: []gossip.Member{member("aa", "p1"), member("bb", "renamed")}, Certificates: want.Certificates, Boot: 2}
+	stored := peer.Stored{Ops: want.Put[10:], Book: []gossip.Member{member("aa", "p1"), member("bb", "renamed")}, Certificates: want.Certificates, Boot: got.Boot}
 	if text(t, stored) != text(t, got) {
 		t.Errorf("loaded %s\nwant %s", text(t, got), text(t, stored))
 	}
 }
 
+// clocked opens a store whose clock stands at the given second since 1970.
+func clocked(t *testing.T, dir string, second int64) *Store {
+	t.Helper()
+	s, err := openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(second, 0) }, 64 << 10, maxFileBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
 func TestBootRisesWithEachLoad(t *testing.T) {
 	dir := t.TempDir()
-	for boot := uint64(1); boot <= 3; boot++ {
-		s := open(t, dir)
-		if got := load(t, s).Boot; got != boot {
-			t.Errorf("boot %d, want %d", got, boot)
+	for _, c := range []struct {
+		second int64
+		want   uint64
+	}{{0, 1}, {-5, 2}, {1000, 1000}, {1000, 1001}, {0, 1002}, {5000, 5000}} {
+		s := clocked(t, dir, c.second)
+		if got := load(t, s).Boot; got != c.want {
+			t.Errorf("at second %d boot %d, want %d", c.second, got, c.want)
 		}
 		s.Close()
+	}
+	lost := clocked(t, t.TempDir(), 6000)
+	if got := load(t, lost).Boot; got <= 5000 {
+		t.Errorf("boot %d after the store was lost, 5000 before", got)
 	}
 }
 
@@ -180,7 +199,7 @@ func TestNewerVersionIsRefused(t *testing.T) {
 func TestFailedWriteLeavesStoreUsable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	commit(t, s, full())
+	commit(t, s, everyKind())
 	bad := puts(500, 510)
 	bad.Book = []gossip.Member{{}}
 	if err := s.Commit(bad); err == nil {

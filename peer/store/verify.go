@@ -49,20 +49,29 @@ type verifier struct {
 	faults   *DamageError
 }
 
-// verify reads the whole file and checks its structure; record gets every record whose page is
-// sound. An error is about reading; what is wrong with the content goes to faults.
-func verify(path string, faults *DamageError, record func(bucket string, key, value []byte)) error {
+// openVerifier opens the file for reading; the caller closes it.
+func openVerifier(path string, faults *DamageError, record func(bucket string, key, value []byte)) (*verifier, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer file.Close()
 	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &verifier{file: file, size: info.Size(), seen: map[uint64]bool{}, record: record, faults: faults}, nil
+}
+
+// verify reads the whole file and checks its structure; record gets every record whose page is
+// sound. An error is about reading; what is wrong with the content goes to faults.
+func verify(path string, strict bool, faults *DamageError, record func(bucket string, key, value []byte)) error {
+	v, err := openVerifier(path, faults, record)
 	if err != nil {
 		return err
 	}
-	v := &verifier{file: file, size: info.Size(), seen: map[uint64]bool{}, record: record, faults: faults}
-	if err := v.readHeaders(); err != nil {
+	defer v.file.Close()
+	if err := v.readHeaders(strict); err != nil {
 		faults.add("%v", err)
 		return nil
 	}
@@ -70,13 +79,55 @@ func verify(path string, faults *DamageError, record func(bucket string, key, va
 	return nil
 }
 
+// newestTransaction is that of the newer of the two headers; 0 when they are not both sound.
+func newestTransaction(path string) uint64 {
+	v, err := openVerifier(path, &DamageError{}, nil)
+	if err != nil {
+		return 0
+	}
+	defer v.file.Close()
+	if v.readHeaders(true) != nil {
+		return 0
+	}
+	return v.header.transaction
+}
+
 // readHeaders wants both headers sound and of consecutive transactions. bbolt itself would fall back
 // from a damaged header to the older one, and so lose the last transaction without a word. A crash
-// cannot leave one half written: it lies within one sector.
-func (v *verifier) readHeaders() error {
+// cannot leave one half written: it lies within one sector. When not strict, one sound header will do.
+func (v *verifier) readHeaders(strict bool) error {
 	if v.size == 0 {
 		return errors.New("the file is empty")
 	}
+	if err := v.readPageSize(); err != nil {
+		return err
+	}
+	older, err := v.readHeader(0)
+	newer, err2 := v.readHeader(1)
+	switch {
+	case strict && err != nil || err != nil && err2 != nil:
+		return fmt.Errorf("the first header: %w", err)
+	case strict && err2 != nil:
+		return fmt.Errorf("the second header: %w", err2)
+	}
+	if older.transaction > newer.transaction {
+		older, newer = newer, older
+	}
+	v.header = newer
+	if !strict {
+		return nil
+	}
+	if newer.transaction != older.transaction+1 {
+		return fmt.Errorf("the headers are of transactions %d and %d: a write is missing", older.transaction, newer.transaction)
+	}
+	if need := int64(newer.highWater) * v.pageSize; newer.highWater > 1<<40 || need > v.size {
+		return fmt.Errorf("the file is truncated: it has %d bytes and needs %d", v.size, need)
+	}
+	return nil
+}
+
+// readPageSize takes it from the first header, or else from where the second one is.
+func (v *verifier) readPageSize() error {
 	v.pageSize = int64(os.Getpagesize())
 	var first [pageHeaderBytes + fileHeaderBytes]byte
 	if _, err := v.file.ReadAt(first[:], 0); err != nil {
@@ -84,24 +135,6 @@ func (v *verifier) readHeaders() error {
 	}
 	if size := int64(order.Uint32(first[pageHeaderBytes+8:])); size >= 512 && size <= 1<<16 && size&(size-1) == 0 {
 		v.pageSize = size
-	}
-	older, err := v.readHeader(0)
-	if err != nil {
-		return fmt.Errorf("the first header: %w", err)
-	}
-	newer, err := v.readHeader(1)
-	if err != nil {
-		return fmt.Errorf("the second header: %w", err)
-	}
-	if older.transaction > newer.transaction {
-		older, newer = newer, older
-	}
-	if newer.transaction != older.transaction+1 {
-		return fmt.Errorf("the headers are of transactions %d and %d: a write is missing", older.transaction, newer.transaction)
-	}
-	v.header = newer
-	if need := int64(newer.highWater) * v.pageSize; newer.highWater > 1<<40 || need > v.size {
-		return fmt.Errorf("the file is truncated: it has %d bytes and needs %d", v.size, need)
 	}
 	return nil
 }
