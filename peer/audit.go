@@ -21,6 +21,7 @@ const (
 	AuditOversize     = "oversize"     // a message that is larger than allowed
 	AuditSetAside     = "setAside"     // made the code fail, and was left out (P13)
 	AuditDamage       = "damage"       // the store had lost something
+	AuditFull         = "full"         // the disk has no room for what must be written
 	AuditSilent       = "silent"       // a live peer does not answer reconciliation
 	AuditStuck        = "stuck"        // the peer's own loop does not turn
 )

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -117,75 +116,4 @@ func describe(event control.Event, entry *control.AuditEntry) string {
 		return "probe of " + string(e.Instance)
 	}
 	return fmt.Sprintf("%T", event)
-}
-
-// unwritten are operations that could not be put into the store.
-type unwritten map[crdt.OpID]bool
-
-// strike takes them out of what is about to leave the peer: nothing that is not on disk is acknowledged or sent.
-func (u unwritten) strike(out *control.Output) {
-	if len(u) == 0 {
-		return
-	}
-	for i := range out.Replies {
-		if reply := &out.Replies[i]; u[reply.Op] {
-			reply.Err = errors.New("the store could not take it: see the audit")
-		}
-	}
-	for i := range out.Send {
-		out.Send[i].Message = out.Send[i].Message.Sift(
-			func(op crdt.Op) bool { return !u[op.ID()] }, func(replication.Row) bool { return true })
-	}
-}
-
-// commit writes what must be on disk. Operations that make the store's code fail, which is not the disk's failing, are left
-// out, one by one, and returned.
-func (p *Peer) commit(persist control.Persist) (unwritten, error) {
-	batch := Batch{Persist: persist, Certificates: p.trust.takeNew()}
-	if persist.Empty() && len(batch.Certificates) == 0 {
-		return nil, nil
-	}
-	fault, err := p.tryCommit(batch)
-	if fault == "" {
-		return nil, err
-	}
-	lost := unwritten{}
-	p.audit.add(control.AuditEntry{Reason: AuditSetAside, Subject: "write to the store", Text: "writing to the store failed: " + fault})
-	for _, part := range apart(batch) {
-		fault, err := p.tryCommit(part)
-		if err != nil {
-			return nil, err
-		}
-		if fault == "" {
-			continue
-		}
-		entry := control.AuditEntry{Reason: AuditSetAside, Subject: "write to the store", Text: "writing it to the store failed: " + fault}
-		for _, op := range append(part.Put, part.Drop...) {
-			entry.Key, entry.Writer = op.Key, op.Stamp.Writer
-			lost[op.ID()] = true
-		}
-		p.audit.add(entry)
-	}
-	return lost, nil
-}
-
-func (p *Peer) tryCommit(batch Batch) (fault string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			fault = fmt.Sprintf("panic: %v", r)
-		}
-	}()
-	return "", p.ports.Store.Commit(batch)
-}
-
-// apart splits a batch so that each part can fail alone.
-func apart(batch Batch) []Batch {
-	parts := []Batch{{Certificates: batch.Certificates}}
-	for _, op := range batch.Put {
-		parts = append(parts, Batch{Persist: control.Persist{Put: []crdt.Op{op}}})
-	}
-	for _, op := range batch.Drop {
-		parts = append(parts, Batch{Persist: control.Persist{Drop: []crdt.Op{op}}})
-	}
-	return append(parts, Batch{Persist: control.Persist{Book: batch.Book, Records: batch.Records, History: batch.History}})
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"crypto/sha256"
 	"errors"
 	"sync"
 
@@ -15,17 +16,20 @@ type guard struct {
 	audit    *audit
 	mu       sync.Mutex
 	book     *trust.Book
-	fresh    [][]byte // certificates not yet in the store
+	known    map[[32]byte]struct{} // the coded certificates in book, by SHA-256: nearly every message brings some
+	fresh    [][]byte              // certificates not yet in the store
 	verified verified
 }
 
 func newGuard(root trust.PeerID, audit *audit) *guard {
-	return &guard{book: trust.NewBook(root), audit: audit}
+	return &guard{book: trust.NewBook(root), known: map[[32]byte]struct{}{}, audit: audit}
 }
 
-// load takes certificates in any order: an issuer's may come after those that it signed.
+// load takes certificates in any order: an issuer's may come after those that it signed, which costs a further pass, at
+// most one for each link that a chain may have.
 func (g *guard) load(certificates [][]byte) {
-	for taken := true; taken; {
+	taken := true
+	for pass := 0; taken && pass <= trust.ChainAtMost; pass++ {
 		taken = false
 		var left [][]byte
 		for _, data := range certificates {
@@ -43,6 +47,10 @@ var errKnown = errors.New("the certificate is known already")
 
 // learn takes one certificate; errKnown if it was here, another error if it cannot be trusted.
 func (g *guard) learn(data []byte) error {
+	name := sha256.Sum256(data)
+	if g.knows(name) {
+		return errKnown
+	}
 	certificate, err := trust.DecodeCertificate(data)
 	if err != nil {
 		return err
@@ -56,8 +64,16 @@ func (g *guard) learn(data []byte) error {
 	if !added {
 		return errKnown
 	}
+	g.known[name] = struct{}{}
 	g.fresh = append(g.fresh, data)
 	return nil
+}
+
+func (g *guard) knows(certificate [32]byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, known := g.known[certificate]
+	return known
 }
 
 // takeNew returns what the store does not hold yet.

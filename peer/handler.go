@@ -63,13 +63,13 @@ func (h handler) read(from trust.PeerID, data []byte) (in *inspection, err error
 }
 
 // deliver hands a checked message to the loop: intent waits until there is room, observations never do.
-func (p *Peer) deliver(from trust.PeerID, lane Lane, message replication.Message) {
+func (p *Peer) deliver(lane Lane, in *inspection) {
 	if lane == Observation {
-		p.rows.put(from, message)
+		p.rows.put(in.from, in.result)
 		return
 	}
 	select {
-	case p.received <- received{control.Received{From: crdt.PeerID(from), Message: message}, operations(message)}:
+	case p.received <- received{control.Received{From: crdt.PeerID(in.from), Message: in.result}, len(in.verdict)}:
 	case <-p.stopped:
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"shoal/peer/replication"
 	"shoal/peer/trust"
 )
 
@@ -23,7 +22,7 @@ const (
 // is dropped here, and nobody slows another down.
 type intake struct {
 	guard   *guard
-	deliver func(from trust.PeerID, lane Lane, message replication.Message) // may block
+	deliver func(lane Lane, message *inspection) // may block
 
 	mu       sync.Mutex
 	work     sync.Cond // there is something to check, or the end
@@ -49,7 +48,7 @@ type queue struct {
 	callers int  // that wait for room
 }
 
-func newIntake(g *guard, deliver func(trust.PeerID, Lane, replication.Message)) *intake {
+func newIntake(g *guard, deliver func(Lane, *inspection)) *intake {
 	in := &intake{guard: g, deliver: deliver, senders: map[sender]*queue{}, suspects: map[trust.PeerID]int{}}
 	in.work.L = &in.mu
 	return in
@@ -112,7 +111,7 @@ func (in *intake) run() {
 		for _, part := range hand {
 			for _, message := range part.messages {
 				if !message.dropped {
-					in.deliver(message.from, part.queue.lane, message.result)
+					in.deliver(part.queue.lane, message)
 				}
 			}
 		}

@@ -20,22 +20,10 @@ const (
 	operationsPerTurn = 2048
 )
 
-// received is a checked message of intent, and how many operations it carries.
+// received is a checked message of intent, and how many operations it brought.
 type received struct {
 	event      control.Received
 	operations int
-}
-
-func operations(message replication.Message) (n int) {
-	if message.Push != nil {
-		n += len(message.Push.Ops)
-	}
-	if message.Objects != nil {
-		for _, object := range message.Objects.Objects {
-			n += len(object.Ops)
-		}
-	}
-	return n
 }
 
 func (p *Peer) loop(ctx context.Context) error {
@@ -142,7 +130,7 @@ func (p *Peer) step(event control.Event) {
 	case control.Exited:
 		p.prober.Forget(e.Status.Instance, e.Status.Container)
 	}
-	p.machine.Step(event)
+	p.stepping(event)
 }
 
 // memberChanged remembers where a peer is, and begins its streams anew where they lead to nobody any more.
@@ -162,21 +150,17 @@ func (p *Peer) memberChanged(member gossip.Member) {
 // flush carries out everything that the machine decided, and returns how long it may sleep.
 func (p *Peer) flush(ctx context.Context, events []control.Event) (time.Duration, error) {
 	for _, event := range events {
-		if !p.faults.shuns(event) {
+		if !p.faults.shuns(event) && !p.refuses(event) {
 			p.step(event)
 		}
 	}
 	out := p.decide(events)
-	lost, err := p.commit(out.Persist)
-	if err != nil {
-		return 0, fmt.Errorf("peer: the store takes no more writes, stopping: %w", err)
+	if err := p.commit(&out); err != nil {
+		return 0, err
 	}
-	lost.strike(&out)
 	p.changes.raise(out.Version)
 	for _, reply := range out.Replies {
-		if waiter, ok := p.waiting.LoadAndDelete(reply.Request); ok {
-			waiter.(chan control.Reply) <- reply
-		}
+		p.reply(reply)
 	}
 	p.acks.take(out.Acks)
 	p.send(out.Send)
@@ -200,6 +184,12 @@ func (p *Peer) flush(ctx context.Context, events []control.Event) (time.Duration
 	return p.sleep(out.Wake), nil
 }
 
+func (p *Peer) reply(reply control.Reply) {
+	if waiter, ok := p.waiting.LoadAndDelete(reply.Request); ok {
+		waiter.(chan control.Reply) <- reply
+	}
+}
+
 func (p *Peer) send(messages []control.Send) {
 	now := p.ports.Now().Elapsed
 	for _, message := range messages {
@@ -218,7 +208,10 @@ func (p *Peer) send(messages []control.Send) {
 }
 
 func (p *Peer) sleep(wake time.Duration) time.Duration {
-	const atMost = time.Minute
+	atMost := time.Minute
+	if p.backlog.full {
+		atMost = fullRetry
+	}
 	if wake == 0 {
 		return atMost
 	}

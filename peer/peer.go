@@ -25,6 +25,9 @@ const (
 var (
 	// ErrStopped is what calls get once the peer has stopped.
 	ErrStopped = errors.New("the peer has stopped")
+	// ErrFull is the cause of a Commit that failed for want of room, of which nothing was written. A command that gets it
+	// was not acknowledged; it may still take effect once there is room.
+	ErrFull = errors.New("the disk of this peer is full: free some space, and try again")
 	// ErrBusy is what calls get for which there is no room just now.
 	ErrBusy = errors.New("too many wait for that already: try again")
 )
@@ -40,6 +43,7 @@ type Peer struct {
 	machine  *control.Machine // touched by Run's goroutine alone
 	addrs    map[crdt.PeerID]gossip.Member
 	probes   map[runtime.InstanceID]*instanceProbes
+	stepping func(control.Event)                // machine.Step, save in tests
 	flushing func(control.Clock) control.Output // machine.Flush, save in tests
 	audit    *audit
 	trust    *guard
@@ -50,6 +54,7 @@ type Peer struct {
 	writes   chan control.Event
 	reads    chan read
 	faults   faults
+	backlog  backlog
 	watch    *watch
 	acks     *acks
 
@@ -133,7 +138,7 @@ func (p *Peer) resume() error {
 		Labels: p.config.Labels, Subnet: p.config.Subnet,
 		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip,
 	}, control.Saved{Ops: stored.Ops, Book: stored.Book, Instances: instances, Records: stored.Records})
-	p.flushing = p.machine.Flush
+	p.stepping, p.flushing = p.machine.Step, p.machine.Flush
 	p.prober = p.ports.Prober(p.runExec, p.box.probe)
 	p.exec = newExecutor(p.runtime, func(d control.Done) { p.answered(d) })
 	for _, instance := range instances {
