@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,9 +22,11 @@ import (
 // Names under which fields that shoal writes are owned. A later apply leaves what scale and set wrote, unless
 // the manifest says something else about it.
 const (
-	applyManager = "shoal"
-	scaleManager = "shoal-scale"
-	setManager   = "shoal-set"
+	applyManager    = "shoal"
+	scaleManager    = "shoal-scale"
+	setManager      = "shoal-set"
+	rollbackManager = "shoal-rollback"
+	resolveManager  = "shoal-resolve"
 )
 
 // waitFlags are those of commands that can wait until what they asked for runs.
@@ -47,17 +50,18 @@ func (f *waitFlags) wanted(a *app, c *cobra.Command) bool {
 
 func newApply(a *app) *cobra.Command {
 	var files []string
-	var dryRun bool
-	var wait waitFlags
+	var flags applyFlags
 	c := &cobra.Command{
 		Use:   "apply -f FILE|DIRECTORY|-",
 		Short: "Make what manifests describe so",
 		Long: `Make what manifests describe so.
 
-Fields that an earlier apply set and that the manifest no longer has are removed; fields that others set stay.
+Fields that you applied earlier and that the manifest no longer has are removed; fields that others set stay. A field to which
+another user or command gave another value is not taken over unless with --force-conflicts: 'shoal scale' counts as another.
 All manifests are checked before anything is sent. On a terminal apply waits until all replicas are ready.`,
 		Example: `  shoal apply -f web.yaml
   shoal apply -f manifests/ --wait --timeout 5m
+  shoal apply -f web.yaml --acks 2
   cat web.yaml | shoal apply -f - --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,14 +69,23 @@ All manifests are checked before anything is sent. On a terminal apply waits unt
 			if err != nil {
 				return err
 			}
-			return a.apply(c, documents, dryRun, wait)
+			return a.apply(c, documents, flags)
 		},
 	}
 	a.namespaceFlags(c)
 	c.Flags().StringSliceVarP(&files, "filename", "f", nil, "file, directory, or - for standard input")
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "let the peer check, and change nothing")
-	wait.add(c)
+	c.Flags().BoolVar(&flags.dryRun, "dry-run", false, "let the peer check, say what would change, and change nothing")
+	c.Flags().BoolVar(&flags.force, "force-conflicts", false, "take fields over to which others gave another value")
+	flags.acks.add(c)
+	flags.wait.add(c)
 	return c
+}
+
+// applyFlags are how to apply.
+type applyFlags struct {
+	dryRun, force bool
+	acks          ackFlags
+	wait          waitFlags
 }
 
 // readManifests decodes all that -f names, and finds all faults at once. A namespace comes before what is in it.
@@ -179,25 +192,30 @@ func (a *app) readFile(name string) ([]byte, error) {
 	return text, nil
 }
 
-func (a *app) apply(c *cobra.Command, documents []manifest.Document, dryRun bool, wait waitFlags) error {
+func (a *app) apply(c *cobra.Command, documents []manifest.Document, flags applyFlags) error {
 	var applied []objectName
+	var missing error
 	for _, d := range documents {
 		o, err := documentName(d)
 		if err != nil {
 			return err
 		}
-		if err := a.applyOne(c.Context(), o, d, dryRun); err != nil {
-			return err
+		err = a.applyOne(c.Context(), o, d, flags)
+		if codeOf(err) == exitNoAcks {
+			missing, err = errors.Join(missing, err), nil // the others are to be written all the same
+		}
+		if err != nil {
+			return errors.Join(err, missing)
 		}
 		applied = append(applied, o)
 	}
-	if dryRun || !wait.wanted(a, c) {
-		return nil
+	if missing != nil || flags.dryRun || !flags.wait.wanted(a, c) {
+		return missing
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), wait.timeout)
+	ctx, cancel := context.WithTimeout(c.Context(), flags.wait.timeout)
 	defer cancel()
 	for i, o := range applied {
-		if err := a.await(ctx, o, documents[i].Key.Namespace, wait.timeout); err != nil {
+		if err := a.await(ctx, o, documents[i].Key.Namespace, flags.wait.timeout); err != nil {
 			return err
 		}
 	}
@@ -209,23 +227,41 @@ func documentName(d manifest.Document) (objectName, error) {
 	return objectName{r, d.Key.Name}, err
 }
 
-func (a *app) applyOne(ctx context.Context, o objectName, d manifest.Document, dryRun bool) error {
-	body, err := json.Marshal(d.Tree)
-	if err != nil {
-		return err
+func (a *app) applyOne(ctx context.Context, o objectName, d manifest.Document, flags applyFlags) error {
+	if flags.dryRun {
+		changes, header, err := a.preview(ctx, o, d, flags.force)
+		if err != nil {
+			return err
+		}
+		a.warn(header)
+		fmt.Fprintf(a.stdout, "%s %s (dry run)\n", o, header.Get(api.HeaderResult))
+		printChanges(a.stdout, changes)
+		return nil
 	}
-	dry, note := "", ""
-	if dryRun {
-		dry, note = "All", " (dry run)"
-	}
-	path := query(o.Path(d.Key.Namespace, o.name), "fieldManager", applyManager, "force", "true", "dryRun", dry)
-	header, err := a.client().do(ctx, call{method: "PATCH", path: path, kind: "application/apply-patch+yaml", body: body})
+	header, err := a.send(ctx, o, d, flags, nil)
 	if err != nil {
 		return err
 	}
 	a.warn(header)
-	_, err = fmt.Fprintf(a.stdout, "%s %s%s\n", o, header.Get(api.HeaderResult), note)
-	return err
+	fmt.Fprintf(a.stdout, "%s %s\n", o, header.Get(api.HeaderResult))
+	return flags.acks.check(header, o, flags.wait.timeout)
+}
+
+// send applies one document.
+func (a *app) send(ctx context.Context, o objectName, d manifest.Document, flags applyFlags, into any) (http.Header, error) {
+	body, err := json.Marshal(d.Tree)
+	if err != nil {
+		return nil, err
+	}
+	pairs := append(flags.acks.query(flags.wait.timeout), "fieldManager", applyManager)
+	if flags.force {
+		pairs = append(pairs, "force", "true")
+	}
+	if flags.dryRun {
+		pairs = append(pairs, "dryRun", "All")
+	}
+	path := query(o.Path(d.Key.Namespace, o.name), pairs...)
+	return a.client().do(ctx, call{method: "PATCH", path: path, kind: "application/apply-patch+yaml", body: body, into: into})
 }
 
 // deploymentState is what waiting looks at.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 
 func newDelete(a *app) *cobra.Command {
 	var files []string
-	var ignoreMissing bool
+	var flags deleteFlags
 	c := &cobra.Command{
 		Use:   "delete TYPE NAME… | TYPE/NAME… | -f FILE",
 		Short: "Delete objects; replace replicas",
@@ -31,23 +32,31 @@ Deleting a namespace deletes all that is in it.`,
 				return fail(exitUsage, "name what to delete, or a manifest with -f\nsee %s --help", c.CommandPath())
 			}
 			if len(files) > 0 {
-				return a.deleteFiles(c, files, ignoreMissing)
+				return a.deleteFiles(c, files, flags)
 			}
 			names, err := parseNames(args)
 			for _, n := range names {
-				err = errors.Join(err, a.delete(c.Context(), n, a.namespace, ignoreMissing))
+				err = errors.Join(err, a.delete(c.Context(), n, a.namespace, flags))
 			}
 			return err
 		},
 	}
 	a.namespaceFlags(c)
 	c.Flags().StringSliceVarP(&files, "filename", "f", nil, "what this file, directory, or - for standard input describes")
-	c.Flags().BoolVar(&ignoreMissing, "ignore-not-found", false, "it is no error when there is no such object")
+	c.Flags().BoolVar(&flags.ignoreMissing, "ignore-not-found", false, "it is no error when there is no such object")
+	flags.acks.addWithin(c, &flags.within)
 	return c
 }
 
+// deleteFlags are how to delete.
+type deleteFlags struct {
+	ignoreMissing bool
+	acks          ackFlags
+	within        time.Duration
+}
+
 // deleteFiles deletes what manifests describe, what is in a namespace before the namespace.
-func (a *app) deleteFiles(c *cobra.Command, files []string, ignoreMissing bool) error {
+func (a *app) deleteFiles(c *cobra.Command, files []string, flags deleteFlags) error {
 	documents, err := a.readManifests(c, files)
 	if err != nil {
 		return err
@@ -55,16 +64,17 @@ func (a *app) deleteFiles(c *cobra.Command, files []string, ignoreMissing bool) 
 	for i := len(documents) - 1; i >= 0; i-- {
 		o, wrong := documentName(documents[i])
 		if wrong == nil {
-			wrong = a.delete(c.Context(), o, documents[i].Key.Namespace, ignoreMissing)
+			wrong = a.delete(c.Context(), o, documents[i].Key.Namespace, flags)
 		}
 		err = errors.Join(err, wrong)
 	}
 	return err
 }
 
-func (a *app) delete(ctx context.Context, o objectName, namespace string, ignoreMissing bool) error {
-	_, err := a.client().do(ctx, call{method: "DELETE", path: o.Path(namespace, o.name)})
-	if ignoreMissing && codeOf(err) == exitNotFound {
+func (a *app) delete(ctx context.Context, o objectName, namespace string, flags deleteFlags) error {
+	path := query(o.Path(namespace, o.name), flags.acks.query(flags.within)...)
+	header, err := a.client().do(ctx, call{method: "DELETE", path: path})
+	if flags.ignoreMissing && codeOf(err) == exitNotFound {
 		return nil
 	}
 	if err != nil {
@@ -74,13 +84,14 @@ func (a *app) delete(ctx context.Context, o objectName, namespace string, ignore
 	if o.Kind == "Pod" {
 		word = "is being replaced"
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s %s\n", o, word)
-	return err
+	fmt.Fprintf(a.stdout, "%s %s\n", o, word)
+	return flags.acks.check(header, o, flags.within)
 }
 
 func newScale(a *app) *cobra.Command {
 	replicas := -1
 	var wait waitFlags
+	var acks ackFlags
 	c := &cobra.Command{
 		Use:               "scale TYPE/NAME --replicas N",
 		Short:             "Change how many replicas a workload has",
@@ -95,26 +106,31 @@ func newScale(a *app) *cobra.Command {
 			if replicas < 0 || replicas > manifest.MaxReplicas {
 				return fail(exitUsage, "give --replicas, from 0 to %d", manifest.MaxReplicas)
 			}
-			return a.scale(c, names, replicas, wait)
+			return a.scale(c, names, replicas, wait, acks)
 		},
 	}
 	a.namespaceFlags(c)
 	c.Flags().IntVar(&replicas, "replicas", -1, "the new number")
+	acks.add(c)
 	wait.add(c)
 	return c
 }
 
-func (a *app) scale(c *cobra.Command, names []objectName, replicas int, wait waitFlags) error {
+func (a *app) scale(c *cobra.Command, names []objectName, replicas int, wait waitFlags, acks ackFlags) error {
 	body := []byte(fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
 	for _, o := range names {
 		if o.Kind != "Deployment" {
 			return fail(exitUsage, "a %s has no replicas: scale a deployment", o.Singular)
 		}
-		path := query(o.Path(a.namespace, o.name)+"/scale", "fieldManager", scaleManager)
-		if _, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/merge-patch+json", body: body}); err != nil {
+		path := query(o.Path(a.namespace, o.name)+"/scale", append(acks.query(wait.timeout), "fieldManager", scaleManager)...)
+		header, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/merge-patch+json", body: body})
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(a.stdout, "%s scaled to %d\n", o, replicas)
+		if err := acks.check(header, o, wait.timeout); err != nil {
+			return err
+		}
 	}
 	return a.awaitAll(c, names, wait)
 }
@@ -142,7 +158,7 @@ func newSet(a *app) *cobra.Command {
 
 func newSetEnv(a *app) *cobra.Command {
 	var containers []string
-	var wait waitFlags
+	var flags setFlags
 	c := &cobra.Command{
 		Use:   "env TYPE/NAME NAME=VALUE… NAME-…",
 		Short: "Set environment variables, or remove them with a '-' behind the name",
@@ -154,13 +170,24 @@ func newSetEnv(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.set(c, args[0], containers, wait, func(string) map[string]any { return map[string]any{"env": env} })
+			return a.set(c, args[0], containers, flags, func(string) map[string]any { return map[string]any{"env": env} })
 		},
 	}
 	a.namespaceFlags(c)
 	c.Flags().StringSliceVarP(&containers, "container", "c", nil, "only in these containers (default all)")
-	wait.add(c)
+	flags.add(c)
 	return c
+}
+
+// setFlags are what the commands that set something wait for.
+type setFlags struct {
+	wait waitFlags
+	acks ackFlags
+}
+
+func (f *setFlags) add(c *cobra.Command) {
+	f.acks.add(c)
+	f.wait.add(c)
 }
 
 // parseEnv reads NAME=VALUE and NAME- into entries of a strategic merge patch.
@@ -179,7 +206,7 @@ func parseEnv(args []string) ([]any, error) {
 }
 
 func newSetImage(a *app) *cobra.Command {
-	var wait waitFlags
+	var flags setFlags
 	c := &cobra.Command{
 		Use:     "image TYPE/NAME CONTAINER=IMAGE…",
 		Short:   "Change the images of containers",
@@ -194,19 +221,19 @@ func newSetImage(a *app) *cobra.Command {
 				}
 				images[name] = image
 			}
-			return a.set(c, args[0], slices.Sorted(maps.Keys(images)), wait, func(container string) map[string]any {
+			return a.set(c, args[0], slices.Sorted(maps.Keys(images)), flags, func(container string) map[string]any {
 				return map[string]any{"image": images[container]}
 			})
 		},
 	}
 	a.namespaceFlags(c)
-	wait.add(c)
+	flags.add(c)
 	return c
 }
 
 // set patches containers of a Deployment with what patch returns for each: those named, which must all
 // exist, or all where none is named.
-func (a *app) set(c *cobra.Command, target string, only []string, wait waitFlags, patch func(container string) map[string]any) error {
+func (a *app) set(c *cobra.Command, target string, only []string, flags setFlags, patch func(container string) map[string]any) error {
 	names, err := parseNames([]string{target})
 	if err != nil {
 		return err
@@ -237,13 +264,16 @@ func (a *app) set(c *cobra.Command, target string, only []string, wait waitFlags
 	if err != nil {
 		return err
 	}
-	path := query(o.Path(a.namespace, o.name), "fieldManager", setManager)
+	path := query(o.Path(a.namespace, o.name), append(flags.acks.query(flags.wait.timeout), "fieldManager", setManager)...)
 	header, err := a.client().do(c.Context(), call{method: "PATCH", path: path, kind: "application/strategic-merge-patch+json", body: body})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "%s %s\n", o, header.Get(api.HeaderResult))
-	return a.awaitAll(c, names, wait)
+	if err := flags.acks.check(header, o, flags.wait.timeout); err != nil {
+		return err
+	}
+	return a.awaitAll(c, names, flags.wait)
 }
 
 func (a *app) containersOf(ctx context.Context, o objectName) ([]string, error) {

@@ -158,7 +158,20 @@ func refused(answer *http.Response) error {
 	if status.Reason == "Invalid" && status.Details != nil && len(status.Details.Causes) > 0 {
 		return fail(code, "%s", invalidText(status.Details))
 	}
+	if d := status.Details; d != nil && len(d.Causes) > 0 && d.Causes[0].Reason == "FieldManagerConflict" {
+		return fail(code, "%s", disputedText(d))
+	}
 	return fail(code, "%s", status.Message)
+}
+
+// disputedText is one line for each field that belongs to others.
+func disputedText(d *api.Details) string {
+	lines := []string{fmt.Sprintf("%s %q: others gave these fields other values:", d.Kind, d.Name)}
+	for _, cause := range d.Causes {
+		lines = append(lines, "  "+strings.TrimPrefix(cause.Field, ".")+" belongs to "+strings.TrimPrefix(cause.Message, "conflict with "))
+	}
+	lines = append(lines, "leave them out of the manifest, give them the value that they have, or take them over with --force-conflicts")
+	return strings.Join(lines, "\n")
 }
 
 // invalidText is one line for each thing wrong with an object.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +13,9 @@ import (
 
 	"shoal/peer/api"
 )
+
+// ownGroup is the path of the API's group that is not Kubernetes'.
+const ownGroup = "/apis/shoal/v1/"
 
 func outputFlag(c *cobra.Command, output *string) {
 	c.Flags().StringVarP(output, "output", "o", "table", "table, json, yaml or name")
@@ -25,7 +27,7 @@ func listing[T any](a *app, c *cobra.Command, output, path string, fill func(*gr
 		return err
 	}
 	var raw json.RawMessage
-	header, err := a.client().do(c.Context(), call{method: "GET", path: "/apis/shoal/v1/" + path, into: &raw})
+	header, err := a.client().do(c.Context(), call{method: "GET", path: ownGroup + path, into: &raw})
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func newMembers(a *app) *cobra.Command {
 }
 
 func fillMembers(g *grid, items []api.Member) {
-	g.headings = []string{"NAME", "STATE", "HEALTH", "CPU", "MEMORY", "INSTANCES", "SUBNET", "ADDRESS", "NEWS"}
+	g.headings = []string{"NAME", "STATE", "HEALTH", "CPU", "MEMORY", "INSTANCES", "SUBNET", "ADDRESS", "CLOCK", "NEWS"}
 	for _, m := range items {
 		name, state, news := m.Name, m.State, "none yet"
 		if m.Draining {
@@ -90,8 +92,21 @@ func fillMembers(g *grid, items []api.Member) {
 			name, news = name+" *", "own"
 		}
 		g.add(name, state, m.Health, fmt.Sprintf("%dm/%dm", m.Admitted.CPUMillis, m.Room.CPUMillis),
-			mib(m.Admitted.MemoryBytes)+"/"+mib(m.Room.MemoryBytes), m.InstanceCount, orElse(m.Subnet, "-"), m.Stream, news)
+			mib(m.Admitted.MemoryBytes)+"/"+mib(m.Room.MemoryBytes), m.InstanceCount, orElse(m.Subnet, "-"), m.Stream, clockText(m.AheadMillis), news)
 	}
+}
+
+// clockText is how far a clock is ahead; what is below a tenth of a second is not worth a look.
+func clockText(ahead *int64) string {
+	switch {
+	case ahead == nil:
+		return "-"
+	case max(*ahead, -*ahead) < 100:
+		return "ok"
+	case *ahead < 0:
+		return api.Age(time.Duration(-*ahead)*time.Millisecond) + " behind"
+	}
+	return api.Age(time.Duration(*ahead)*time.Millisecond) + " ahead"
 }
 
 func newEvents(a *app) *cobra.Command {
@@ -125,43 +140,6 @@ func fillEvents(g *grid, items []api.Event) {
 
 func about(e api.Event) string {
 	return orElse(orElse(e.Replica, e.Object), "-")
-}
-
-func newConflicts(a *app) *cobra.Command {
-	var output string
-	c := &cobra.Command{
-		Use:   "conflicts",
-		Short: "List fields that were written in several places at the same time",
-		Long: `List fields that were written in several places at the same time.
-
-The value in force is marked with '*'. Nothing is lost: to settle a conflict, write the field again with the value
-that it should have.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return listing(a, c, output, "conflicts", fillConflicts, func(x api.Conflict) string { return x.Object + " " + x.Path })
-		},
-	}
-	outputFlag(c, &output)
-	return c
-}
-
-func fillConflicts(g *grid, items []api.Conflict) {
-	g.headings = []string{"OBJECT", "FIELD", "VALUE", "WRITER", "USER", "WRITTEN"}
-	for _, x := range items {
-		for i, claim := range slices.Concat([]api.Claim{x.Winner}, x.Rivals) {
-			value := string(claim.Value)
-			if value == "null" {
-				value = "(deleted)"
-			}
-			object, field := x.Object, x.Path
-			if i == 0 {
-				value += " *"
-			} else {
-				object, field = "", ""
-			}
-			g.add(object, field, value, claim.Writer, orElse(claim.User, "-"), claim.At.Format(time.RFC3339))
-		}
-	}
 }
 
 func newWhy(a *app) *cobra.Command {

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"shoal/peer/api"
 	"shoal/peer/manifest"
 )
 
@@ -63,6 +65,12 @@ func (a *app) describe(ctx context.Context, o objectName) error {
 	if err := a.describeConditions(conditions); err != nil {
 		return err
 	}
+	if err := a.describeConflicts(ctx, o); err != nil {
+		return err
+	}
+	if err := a.describeAside(ctx, o); err != nil {
+		return err
+	}
 	if err := a.describeEvents(ctx, o); err != nil {
 		return err
 	}
@@ -86,6 +94,49 @@ func (a *app) describeConditions(conditions []any) error {
 	}
 	fmt.Fprintln(a.stdout)
 	return g.print(a.stdout, true)
+}
+
+// describeConflicts lists the object's fields on which writers disagree.
+func (a *app) describeConflicts(ctx context.Context, o objectName) error {
+	if !o.Writable {
+		return nil
+	}
+	var list api.List[api.Conflict]
+	path := query(ownGroup+"conflicts", "object", a.intentOf(o).text())
+	if _, err := a.client().do(ctx, call{method: "GET", path: path, into: &list}); err != nil || len(list.Items) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.stdout, "\nConflicts")
+	var g grid
+	fillConflicts(&g, list.Items)
+	return g.print(a.stdout, true)
+}
+
+// describeAside lists what the peer leaves alone of this object, because it made its code fail.
+func (a *app) describeAside(ctx context.Context, o objectName) error {
+	var r api.Audit
+	if _, err := a.client().do(ctx, call{method: "GET", path: ownGroup + "audit", into: &r}); err != nil {
+		return err
+	}
+	key, replica := a.intentOf(o).text(), a.namespace+"/"+o.name
+	var own []api.Aside
+	for _, x := range r.Aside {
+		switch {
+		case x.Object != "" && x.Object == key,
+			o.Kind == "Pod" && x.Subject == replica,
+			o.Kind == "Node" && slices.Contains(strings.Fields(x.Subject), o.name):
+			own = append(own, x)
+		}
+	}
+	return a.printAsides(own)
+}
+
+func (a *app) intentOf(o objectName) intentName {
+	n := intentName{objectName: o}
+	if o.Namespaced {
+		n.namespace = a.namespace
+	}
+	return n
 }
 
 func (a *app) describeEvents(ctx context.Context, o objectName) error {

@@ -383,7 +383,7 @@ func TestConflictsAreListedAndSettled(t *testing.T) {
 		t.Errorf("claims %v", values)
 	}
 	conditions := dig(t, c.get(deploymentsPath+"/web"), "status.conditions").([]any)
-	want(t, conditions[2], "type", "Conflict")
+	want(t, conditions[2], "type", "Conflicted")
 	c.must(200, "PATCH", deploymentsPath+"/web/scale", "application/merge-patch+json", `{"spec":{"replicas":2}}`)
 	if left := c.get("/apis/shoal/v1/conflicts")["items"].([]any); len(left) != 0 {
 		t.Errorf("still in conflict: %v", left)

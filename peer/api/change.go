@@ -18,7 +18,10 @@ type change struct {
 	key     crdt.Key
 	manager string
 	dryRun  bool
+	acks    int                                     // how many other peers are asked at once to acknowledge it
 	compute func(r *reading) ([]crdt.Change, error) // the changes to make, or why not
+
+	warnings []string // fields of what was sent that are accepted without effect
 }
 
 // outcome is what became of a change.
@@ -27,6 +30,7 @@ type outcome struct {
 	created bool
 	changed bool
 	took    time.Duration // until it was signed and on disk
+	ops     []crdt.OpID   // what was written; where nothing was, what the object is made of
 }
 
 // reading is one reading of one object.
@@ -41,9 +45,13 @@ type reading struct {
 
 // readOne reads one object.
 func (s *Server) readOne(ctx context.Context, res *resource, key crdt.Key) (*reading, error) {
-	n := res.needs
-	n.key = &key
-	v, err := s.look(ctx, n)
+	return s.readWith(ctx, res, key, needs{})
+}
+
+// readWith reads one object and more of the peer's state.
+func (s *Server) readWith(ctx context.Context, res *resource, key crdt.Key, more needs) (*reading, error) {
+	more.objects, more.replicas, more.key = res.needs.objects, res.needs.replicas, &key
+	v, err := s.look(ctx, more)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +95,14 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 			return outcome{}, nil, err
 		}
 		if r.current.Live && len(changes) == 0 {
-			return outcome{object: r.form()}, r.view, nil
+			done, err := r.unchanged(ctx, c)
+			return done, r.view, err
 		}
 		if c.dryRun {
 			after, err := r.preview(c, changes)
 			return after, r.view, err
 		}
-		done, err := r.write(ctx, c, changes)
+		done, err := r.write(ctx, c, verbFor(r.current.Live), changes)
 		if errors.Is(err, control.ErrStale) {
 			continue
 		}
@@ -102,18 +111,33 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 	return outcome{}, nil, res.writeStatus(c.key.Name, control.ErrStale)
 }
 
+// unchanged is the outcome of a change that changes nothing. Where others shall hold it, they are asked about what was there.
+func (r *reading) unchanged(ctx context.Context, c change) (outcome, error) {
+	done := outcome{object: r.form(), ops: r.view.ops}
+	if c.acks == 0 || c.dryRun {
+		return done, nil
+	}
+	_, err := r.server.backend.Write(ctx, control.Write{Key: c.key, Verb: crdt.Update, Seen: r.current.Seen, Acks: c.acks})
+	if err != nil {
+		return outcome{}, r.refused(c, nil, err)
+	}
+	return done, nil
+}
+
 // write hands a change to the peer, and returns when it is on disk.
-func (r *reading) write(ctx context.Context, c change, changes []crdt.Change) (outcome, error) {
-	created := !r.current.Live
-	w := control.Write{Key: c.key, Verb: verbFor(!created), Seen: r.current.Seen, Manager: c.manager, User: User(ctx), Changes: changes}
+func (r *reading) write(ctx context.Context, c change, verb crdt.Verb, changes []crdt.Change) (outcome, error) {
+	w := control.Write{Key: c.key, Verb: verb, Seen: r.current.Seen, Manager: c.manager, User: User(ctx), Changes: changes, Acks: c.acks}
 	began := time.Now()
 	reply, err := r.server.backend.Write(ctx, w)
-	took := time.Since(began)
+	done := outcome{created: verb == crdt.Create, changed: true, took: time.Since(began), ops: []crdt.OpID{reply.Op}}
 	if err != nil {
 		return outcome{}, r.refused(c, changes, err)
 	}
-	r.view.written(c.after(r.current, changes), reply)
-	return outcome{object: r.server.serve(r.resource, c.key, r.view), created: created, changed: true, took: took}, nil
+	if verb != crdt.Delete {
+		r.view.written(c.after(r.current, changes), reply)
+		done.object = r.server.serve(r.resource, c.key, r.view)
+	}
+	return done, nil
 }
 
 // serve gives one object of a view as it is served; nil if there is none.

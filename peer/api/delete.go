@@ -50,8 +50,16 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	if p := options.Preconditions; p.UID != "" && p.UID != uid || p.ResourceVersion != "" && p.ResourceVersion != dig(tree, "metadata", "resourceVersion") {
 		return conflict(fmt.Sprintf("%s %q is not the one that was to be deleted", t.qualified(), t.name))
 	}
+	acks, err := parseAcks(r)
+	if err != nil {
+		return err
+	}
 	if !isDryRun(r) && len(options.DryRun) == 0 {
-		if err := s.deleteAll(r.Context(), t); err != nil {
+		ops, err := s.deleteAll(r.Context(), t, acks.peers)
+		if err == nil {
+			err = s.await(r.Context(), w, v, acks, ops)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -60,41 +68,42 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	return nil
 }
 
-// deleteAll deletes an object after what is in it.
-func (s *Server) deleteAll(ctx context.Context, t target) error {
+// deleteAll deletes an object after what is in it, and returns what it wrote.
+func (s *Server) deleteAll(ctx context.Context, t target, acks int) ([]crdt.OpID, error) {
+	var ops []crdt.OpID
 	if t.resource == namespaces {
-		v, err := s.look(ctx, deployments.needs)
+		v, err := s.look(ctx, needs{objects: true})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, o := range v.objects["Deployment"] {
 			if o.Key.Namespace != t.name {
 				continue
 			}
-			if err := s.deleteOne(ctx, deployments, o.Key); err != nil {
-				return err
+			op, err := s.deleteOne(ctx, deployments, o.Key, acks)
+			if err != nil {
+				return nil, err
 			}
+			ops = append(ops, op...)
 		}
 	}
-	return s.deleteOne(ctx, t.resource, t.key())
+	op, err := s.deleteOne(ctx, t.resource, t.key(), acks)
+	return append(ops, op...), err
 }
 
 // deleteOne deletes one object; one that is gone already is no error.
-func (s *Server) deleteOne(ctx context.Context, res *resource, key crdt.Key) error {
+func (s *Server) deleteOne(ctx context.Context, res *resource, key crdt.Key, acks int) ([]crdt.OpID, error) {
 	for range maxRetries {
 		held, err := s.readOne(ctx, res, key)
 		if err != nil || !held.current.Live {
-			return err
+			return nil, err
 		}
-		_, err = s.backend.Write(ctx, control.Write{Key: key, Verb: crdt.Delete, Seen: held.current.Seen, User: User(ctx)})
-		if err == nil {
-			return nil
-		}
+		done, err := held.write(ctx, change{key: key, acks: acks}, crdt.Delete, nil)
 		if !errors.Is(err, control.ErrStale) {
-			return res.writeStatus(key.Name, err)
+			return done.ops, err
 		}
 	}
-	return res.writeStatus(key.Name, control.ErrStale)
+	return nil, res.writeStatus(key.Name, control.ErrStale)
 }
 
 // restartPod marks one replica to be replaced: a new one is started, and the old one goes when that is ready.
@@ -109,13 +118,21 @@ func (s *Server) restartPod(w http.ResponseWriter, r *http.Request, t target) er
 	}
 	if !isDryRun(r) && replica.Wanted {
 		mark, _ := json.Marshal(time.Now().UTC().Format(time.RFC3339Nano))
-		c := change{key: replica.Workload, manager: "shoal-restart", compute: func(held *reading) ([]crdt.Change, error) {
+		acks, err := parseAcks(r)
+		if err != nil {
+			return err
+		}
+		c := change{key: replica.Workload, manager: "shoal-restart", acks: acks.peers, compute: func(held *reading) ([]crdt.Change, error) {
 			if !held.exists() {
 				return nil, t.missing(t.name)
 			}
 			return []crdt.Change{{Path: restartPath(replica.Ordinal), Value: mark}}, nil
 		}}
-		if _, _, err := s.change(r.Context(), deployments, c); err != nil {
+		done, after, err := s.change(r.Context(), deployments, c)
+		if err == nil {
+			err = s.await(r.Context(), w, after, acks, done.ops)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -182,13 +182,7 @@ func deploymentStatus(o crdt.Object, tree object, c counts, invalid []string) ob
 	if len(c.waiting) == 0 {
 		progress["reason"] = "NewReplicaSetAvailable"
 	}
-	conditions = append(conditions, progress)
-	if text := conflictText(o); text != "" {
-		conditions = append(conditions, condition("Conflict", true, "ConcurrentWrites", "", text))
-	}
-	if len(invalid) > 0 {
-		conditions = append(conditions, condition("Invalid", true, "HeldAtLastValidForm", "", strings.Join(invalid, "; ")))
-	}
+	conditions = append(append(conditions, progress), troubles(o, invalid)...)
 	status := object{
 		"observedGeneration": tree["metadata"].(object)["generation"],
 		"replicas":           c.running, "updatedReplicas": c.updated, "readyReplicas": c.ready, "availableReplicas": c.ready,
@@ -200,24 +194,24 @@ func deploymentStatus(o crdt.Object, tree object, c counts, invalid []string) ob
 	return status
 }
 
+// troubles are conditions of an object that there are only while they hold: values in conflict, and a form that is not valid.
+func troubles(o crdt.Object, invalid []string) []any {
+	var list []any
+	if text := conflictText(o); text != "" {
+		list = append(list, condition("Conflicted", true, "ConcurrentWrites", "", text))
+	}
+	if len(invalid) > 0 {
+		list = append(list, condition("Invalid", true, "HeldAtLastValidForm", "",
+			"it stays as it last was when it was valid: "+strings.Join(invalid, "; ")))
+	}
+	return list
+}
+
 func condition(kind string, holds bool, yes, no, message string) object {
 	if holds {
 		return object{"type": kind, "status": "True", "reason": yes, "message": message}
 	}
 	return object{"type": kind, "status": "False", "reason": no, "message": message}
-}
-
-func conflictText(o crdt.Object) string {
-	var paths []string
-	for _, f := range o.Fields {
-		if len(f.Conflicts) > 0 {
-			paths = append(paths, string(f.Path))
-		}
-	}
-	if len(paths) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("written at the same time in different places: %s; see 'shoal conflicts'", strings.Join(paths, ", "))
 }
 
 func deploymentRow(o object) []any {
@@ -269,7 +263,11 @@ func namespaceObjects(v *view) []object {
 	there := map[string]bool{}
 	for _, o := range v.objects["Namespace"] {
 		tree := intent(o)
-		tree["status"] = object{"phase": "Active"}
+		status := object{"phase": "Active"}
+		if conditions := troubles(o, v.invalid[o.Key]); conditions != nil {
+			status["conditions"] = conditions
+		}
+		tree["status"] = status
 		list, there[o.Key.Name] = append(list, tree), true
 	}
 	implied := []string{manifest.DefaultNamespace}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -88,62 +87,6 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) error {
 		list = append(list, v.ownEvent(n))
 	}
 	return answer(w, v, list)
-}
-
-// Conflict is a field that was written in several places at the same time.
-type Conflict struct {
-	Object string  `json:"object"`
-	Path   string  `json:"path"`
-	Winner Claim   `json:"winner"`
-	Rivals []Claim `json:"rivals"`
-}
-
-// Claim is one of the values written.
-type Claim struct {
-	Value   json.RawMessage `json:"value"` // null: a deletion
-	Writer  string          `json:"writer"`
-	User    string          `json:"user,omitempty"`
-	Manager string          `json:"manager,omitempty"`
-	At      time.Time       `json:"at"`
-}
-
-func (v *view) claim(value []byte, stamp crdt.Stamp, manager, user string) Claim {
-	c := Claim{Value: json.RawMessage("null"), Writer: v.name(stamp.Writer), User: user, Manager: manager, At: wallTime(stamp.Time).UTC()}
-	if value != nil {
-		if c.Value = value; !json.Valid(value) {
-			c.Value, _ = json.Marshal(string(value))
-		}
-	}
-	return c
-}
-
-func (s *Server) serveConflicts(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.look(r.Context(), needs{objects: true})
-	if err != nil {
-		return err
-	}
-	var list []Conflict
-	for _, res := range writables() {
-		for _, o := range v.objects[res.kind] {
-			list = append(list, v.conflicts(o)...)
-		}
-	}
-	return answer(w, v, list)
-}
-
-func (v *view) conflicts(o crdt.Object) []Conflict {
-	var list []Conflict
-	for _, f := range o.Fields {
-		if len(f.Conflicts) == 0 {
-			continue
-		}
-		c := Conflict{Object: o.Key.String(), Path: string(f.Path), Winner: v.claim(f.Value, f.Writer, f.Manager, f.User)}
-		for _, rival := range f.Conflicts {
-			c.Rivals = append(c.Rivals, v.claim(rival.Value, rival.Writer, rival.Manager, rival.User))
-		}
-		list = append(list, c)
-	}
-	return list
 }
 
 // Replica is one replica with every instance of it that any peer holds.

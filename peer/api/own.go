@@ -30,6 +30,11 @@ func (s *Server) own(routes *http.ServeMux) {
 		"GET view":                      s.serveView,
 		"GET events":                    s.serveEvents,
 		"GET conflicts":                 s.serveConflicts,
+		"POST conflicts/resolve":        s.serveResolve,
+		"GET history/{object...}":       s.serveHistory,
+		"POST rollback/{object...}":     s.serveRollback,
+		"GET audit":                     s.serveAudit,
+		"GET floor":                     s.serveFloor,
 		"GET replicas":                  s.serveReplicas,
 		"GET images":                    s.serveImages,
 		"POST images":                   s.serveImport,
@@ -81,6 +86,7 @@ type Member struct {
 	Boot          uint64            `json:"boot"`
 	Sequence      uint64            `json:"sequence"`
 	InstanceCount int               `json:"instances"`
+	AheadMillis   *int64            `json:"aheadMillis,omitempty"` // how far its clock is ahead of this peer's; of this peer itself: ahead of the median of the others
 }
 
 // Amounts are placement.Resources.
@@ -94,11 +100,11 @@ func amounts(r placement.Resources) Amounts {
 }
 
 func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.look(r.Context(), needs{replicas: true})
+	v, err := s.look(r.Context(), needs{replicas: true, skews: true})
 	if err != nil {
 		return err
 	}
-	held := map[crdt.PeerID]int{}
+	held, ahead := map[crdt.PeerID]int{}, v.ahead()
 	for _, replica := range v.replicas {
 		for _, i := range replica.Instances {
 			held[i.Peer]++
@@ -110,7 +116,7 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: healthName(m.Health),
 			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{m.Room.CPUMillis, m.Room.MemoryBytes},
 			Admitted: amounts(m.Admitted), Labels: m.Labels, Draining: m.Draining, Images: m.Images, Heard: m.Boot != 0,
-			RowAgeMillis: m.RowAge.Milliseconds(), Boot: m.Boot, Sequence: m.Row.Sequence, InstanceCount: held[id]}
+			RowAgeMillis: m.RowAge.Milliseconds(), Boot: m.Boot, Sequence: m.Row.Sequence, InstanceCount: held[id], AheadMillis: ahead[id]}
 		if m.Subnet.IsValid() {
 			item.Subnet = m.Subnet.String()
 		}
@@ -118,6 +124,20 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.SortFunc(list, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	return answer(w, v, list)
+}
+
+// ahead is how far each clock is ahead, in milliseconds, where that is known.
+func (v *view) ahead() map[crdt.PeerID]*int64 {
+	all := map[crdt.PeerID]*int64{}
+	for _, skew := range v.skews.Members {
+		millis := skew.Ahead.Milliseconds()
+		all[skew.Peer] = &millis
+	}
+	if v.skews.Known {
+		millis := v.skews.Own.Milliseconds()
+		all[v.self] = &millis
+	}
+	return all
 }
 
 func healthName(h gossip.Health) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"shoal/crdt"
@@ -48,9 +49,19 @@ func (c *change) patch(t target, r *http.Request, body []byte) error {
 		if err != nil || !t.same(patched) {
 			return nil, t.faulty(patched)
 		}
-		return manifest.Replace(r.current.Fields, fields), nil
+		changes := manifest.Replace(r.current.Fields, fields)
+		if slices.ContainsFunc(changes, mayWarn) {
+			c.warnings = manifest.Warnings(patched)
+		}
+		return changes, nil
 	}
 	return nil
+}
+
+// mayWarn says whether a change is of a part of an object in which some fields are accepted without effect. Looking for
+// them costs as much as all the rest of a small patch.
+func mayWarn(c crdt.Change) bool {
+	return c.Path != "spec/replicas" && !strings.HasPrefix(string(c.Path), "metadata/")
 }
 
 // same says whether a patch has left an object what it is. The rest is checked by the peer, when it takes the change.
@@ -102,6 +113,7 @@ func (c *change) apply(t target, r *http.Request, body []byte) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
+	c.warnings = d.Warnings
 	force, by := r.URL.Query().Get("force") == "true", manifest.Owner{Manager: c.manager, User: User(r.Context())}
 	c.compute = func(r *reading) ([]crdt.Change, error) {
 		changes := manifest.Apply(r.current.Fields, by, fields)

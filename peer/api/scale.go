@@ -56,7 +56,11 @@ func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	c := change{key: t.key(), manager: fieldManager(r), dryRun: isDryRun(r)}
+	acks, err := parseAcks(r)
+	if err != nil {
+		return err
+	}
+	c := change{key: t.key(), manager: fieldManager(r), dryRun: isDryRun(r), acks: acks.peers}
 	if c.manager == "" {
 		c.manager = scaleManager
 	}
@@ -64,6 +68,9 @@ func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) er
 		return t.rescale(r, body, held)
 	}
 	done, v, err := s.change(r.Context(), t.resource, c)
+	if err == nil {
+		err = s.await(r.Context(), w, v, acks, done.ops)
+	}
 	if err != nil {
 		return err
 	}

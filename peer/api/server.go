@@ -99,12 +99,15 @@ func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
 
 // needs says what of the peer's state a request looks at.
 type needs struct {
-	objects  bool
-	replicas bool
-	notes    bool
-	summary  bool      // digests and sums
-	key      *crdt.Key // this object, live or not
-	why      string    // the verdicts on this replica
+	objects   bool
+	replicas  bool
+	notes     bool
+	summary   bool      // digests and sums
+	conflicts bool      // what is in conflict
+	floor     bool      // how far forgetting is
+	skews     bool      // of the members'  clocks
+	key       *crdt.Key // this object, live or not
+	why       string    // the verdicts on this replica
 }
 
 // view is one reading of the peer's state.
@@ -121,9 +124,15 @@ type view struct {
 	intent, plan   [32]byte
 	admitted, room placement.Resources
 
-	current  crdt.Object // of needs.key
-	home     bool        // whether its namespace exists
-	verdicts []placement.Verdict
+	current crdt.Object // of needs.key
+	home    bool        // whether its namespace exists
+	ops     []crdt.OpID // what it is made of
+
+	conflicted []control.Conflicted
+	aside      []control.AsideEntry
+	floor      control.FloorStatus
+	skews      control.SkewReport
+	verdicts   []placement.Verdict
 }
 
 // look reads the peer's state once.
@@ -146,9 +155,20 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		}
 		if n.key != nil {
 			v.current, _ = m.Object(*n.key)
+			v.ops = m.OpsOf(*n.key)
 			namespace, _ := m.Object(crdt.Key{Kind: "Namespace", Name: n.key.Namespace})
 			v.home = namespace.Live || n.key.Namespace == manifest.DefaultNamespace
 		}
+		if n.conflicts {
+			v.conflicted = m.Conflicts()
+		}
+		if n.floor {
+			v.floor = m.FloorStatus()
+		}
+		if n.skews {
+			v.skews = m.Skews()
+		}
+		v.aside = m.Aside()
 		if n.why != "" {
 			v.verdicts, _ = m.Why(placement.ReplicaID(n.why))
 		}

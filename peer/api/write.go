@@ -52,7 +52,11 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	c := change{manager: fieldManager(r), dryRun: isDryRun(r)}
+	acks, err := parseAcks(r)
+	if err != nil {
+		return err
+	}
+	c := change{manager: fieldManager(r), dryRun: isDryRun(r), acks: acks.peers}
 	switch r.Method {
 	case http.MethodPost:
 		err = c.create(t, body)
@@ -68,7 +72,10 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	for _, text := range manifest.Warnings(done.object) {
+	if err := s.await(r.Context(), w, v, acks, done.ops); err != nil {
+		return err
+	}
+	for _, text := range c.warnings {
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text))
 	}
 	v.sign(w)
@@ -134,7 +141,7 @@ func (c *change) create(t target, body []byte) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	c.key = d.Key
+	c.key, c.warnings = d.Key, d.Warnings
 	c.compute = func(r *reading) ([]crdt.Change, error) {
 		if r.current.Live {
 			return nil, failure(http.StatusConflict, "AlreadyExists", fmt.Sprintf("%s %q already exists", t.qualified(), d.Key.Name))
@@ -156,7 +163,7 @@ func (c *change) replace(t target, body []byte) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	c.key = t.key()
+	c.key, c.warnings = t.key(), d.Warnings
 	version, _ := dig(d.Tree, "metadata", "resourceVersion").(string)
 	c.compute = func(r *reading) ([]crdt.Change, error) {
 		if !r.exists() {

@@ -174,6 +174,15 @@ func Disputes(current []crdt.Field, by Owner, changes []crdt.Change) []Dispute {
 	return all
 }
 
+// Grant adds to the change of one field by writer what makes it belong to owners, who are never none. Sorted by path.
+func Grant(current []crdt.Field, change crdt.Change, writer Owner, owners []Owner) []crdt.Change {
+	if change.Value == nil {
+		return Disown(current, []crdt.Change{change})
+	}
+	all := append([]crdt.Change{change}, hold(current).share(crdt.Field{Path: change.Path, Value: change.Value}, writer, owners)...)
+	return inOrder(all)
+}
+
 // Disown adds to changes the removal of what is recorded of the owners of the fields they change: these belong to
 // who makes the changes alone. Sorted by path.
 func Disown(current []crdt.Field, changes []crdt.Change) []crdt.Change {

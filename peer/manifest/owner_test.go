@@ -166,6 +166,20 @@ func TestDisown(t *testing.T) {
 	}
 }
 
+func TestGrant(t *testing.T) {
+	change := crdt.Change{Path: "spec/a", Value: []byte("4")}
+	for _, owners := range [][]Owner{{ci}, {bob}, {ci, bob}} {
+		held := []crdt.Field{{Path: "spec/a", Value: []byte("3")}, {Path: ownersPath("spec/a"), Value: recordOf([]byte("3"), []Owner{alice})}}
+		held = written(held, ci, Grant(held, change, ci, owners))
+		if diff := cmp.Diff(map[crdt.Path][]Owner{"spec/a": owners}, Owners(held)); diff != "" || string(hold(held)["spec/a"].Value) != "4" {
+			t.Errorf("%v: %s", owners, diff)
+		}
+		if held = written(held, ci, Grant(held, crdt.Change{Path: "spec/a"}, ci, owners)); len(held) != 0 {
+			t.Errorf("deleted, and %v is left", held)
+		}
+	}
+}
+
 func ExampleOwner_String() {
 	fmt.Println(alice, Owner{Manager: "ci"})
 	// Output: "shoal" of alice "ci"

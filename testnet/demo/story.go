@@ -36,7 +36,7 @@ type story struct {
 
 func (s *story) tell(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.start, s.importImage, s.apply, s.killContainer, s.losePower, s.powerBack, s.killAgent, s.split, s.heal, s.promises,
+		s.start, s.importImage, s.apply, s.killContainer, s.losePower, s.powerBack, s.killAgent, s.split, s.heal, s.disagree, s.promises,
 	} {
 		if err := step(ctx); err != nil {
 			return err

@@ -38,6 +38,8 @@ type Backend struct {
 	hosts    int
 	dials    map[crdt.PeerID]func() (net.Conn, error)
 	left     bool
+	others   map[crdt.PeerID]gossip.State
+	trail    trail
 }
 
 // ID is the ID of the peer that has this name in tests.
@@ -54,7 +56,8 @@ func sign(message []byte) []byte {
 // New returns a peer of that name with room for 4 CPUs and 4 GiB, alone in its cluster.
 func New(name string) *Backend {
 	b := &Backend{id: ID(name), name: name, changed: make(chan struct{}), specs: map[runtime.InstanceID]runtime.Spec{},
-		dials: map[crdt.PeerID]func() (net.Conn, error){}}
+		dials:  map[crdt.PeerID]func() (net.Conn, error){},
+		others: map[crdt.PeerID]gossip.State{}}
 	b.machine = control.New(control.Config{
 		Self: self(name), Boot: 1, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign,
 		Pick: func(n int) int { return 0 }, Tuning: control.Tuning{Settle: time.Nanosecond},
@@ -87,6 +90,7 @@ func (b *Backend) settle(request uint64) (reply control.Reply) {
 				reply = r
 			}
 		}
+		b.trail.note(out)
 		for _, action := range out.Actions {
 			b.act(action)
 		}
@@ -147,7 +151,7 @@ func (b *Backend) begun(a control.Action) {
 func (b *Backend) AddPeer(name string, state gossip.State, dial func() (net.Conn, error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.dials[ID(name)] = dial
+	b.dials[ID(name)], b.others[ID(name)] = dial, state
 	b.machine.Step(control.MemberChanged{Member: gossip.Member{Self: self(name), State: state}})
 	b.settle(0)
 	if state == gossip.Alive {

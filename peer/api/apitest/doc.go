@@ -5,5 +5,7 @@
 // instance is running and ready as soon as it is asked for, unless its image has "missing" in its name (it
 // is not there), "crash" (it ends at once) or "slow" (it is never ready). Time passes only by Advance.
 //
+// Every other peer that is alive acknowledges every write at once; one that is not never does.
+//
 // It answers no network: members come by AddPeer, and what they write by Push.
 package apitest
