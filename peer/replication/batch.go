@@ -2,15 +2,17 @@ package replication
 
 import (
 	"shoal/crdt"
-	"shoal/peer/wire"
+	"shoal/crdt/sketch"
 )
 
 const (
-	splitBytes   = 1 << 20 // where lists are split into messages
-	answerBytes  = 4 << 20 // of objects, and of rows, in answer to one message
-	objectAtMost = wire.MaxMessage - 1<<10
-	wantsAtMost  = 4096 // keys asked for at once; the next round asks for more
-	sealBytes    = 16   // what coding adds to a sealed form, at most
+	splitBytes    = 1 << 20 // where lists are split into messages, and of a page
+	answerBytes   = 4 << 20 // of operations, and of rows, in answer to one message
+	partBytes     = 2 << 20 // of one object's operations in one message
+	symbolsAtOnce = 1 << 16 // some 1.6 MiB
+	namesAtOnce   = sketch.MaxSymbols
+	unseenAtMost  = 4096 // objects asked for at once
+	sealBytes     = 8    // what coding adds to a sealed form, at most
 )
 
 func opBytes(op crdt.Op) int { return len(op.Signed) + len(op.Signature) + sealBytes }
@@ -23,10 +25,6 @@ func objectBytes(object Object) int {
 		size += opBytes(op)
 	}
 	return size
-}
-
-func keyBytes(key crdt.Key) int {
-	return len(key.Kind) + len(key.Namespace) + len(key.Name) + sealBytes
 }
 
 // batches splits a list so that each part stays within splitBytes, or is one item alone.
@@ -57,57 +55,32 @@ func toEach(peers []crdt.PeerID, messages []Message) []Outgoing {
 	return send
 }
 
-func wants(from crdt.PeerID, keys []crdt.Key, rows []crdt.PeerID) []Outgoing {
-	if len(keys) == 0 && len(rows) == 0 {
-		return nil
-	}
-	want := &Want{Keys: keys[:min(len(keys), wantsAtMost)], Rows: rows[:min(len(rows), wantsAtMost)]}
-	return []Outgoing{{from, Message{Want: want}}}
-}
-
-func unique[T comparable](list []T) []T {
-	known := make(map[T]bool, len(list))
-	var result []T
-	for _, item := range list {
-		if !known[item] {
-			known[item] = true
-			result = append(result, item)
-		}
-	}
-	return result
-}
-
 // gathered adds up deltas: what came and went again within them is left out.
 type gathered struct {
 	added   []crdt.Op
-	at      map[opName]int // in added
-	gone    map[int]bool   // of added
 	dropped []crdt.Op
+	refused []crdt.Refusal
+	at      map[crdt.OpID]int // in added
+	gone    map[int]bool      // of added
 }
-
-type opName struct {
-	key   crdt.Key
-	stamp crdt.Stamp
-	hash  [32]byte
-}
-
-func nameOf(op crdt.Op) opName { return opName{op.Key, op.Stamp, op.Hash} }
 
 func (g *gathered) add(delta crdt.Delta) {
 	if g.at == nil {
-		g.at, g.gone = map[opName]int{}, map[int]bool{}
+		g.at, g.gone = map[crdt.OpID]int{}, map[int]bool{}
 	}
 	for _, op := range delta.Added {
-		g.at[nameOf(op)] = len(g.added)
+		g.at[op.ID()] = len(g.added)
 		g.added = append(g.added, op)
 	}
 	for _, op := range delta.Dropped {
-		if at, ok := g.at[nameOf(op)]; ok {
+		if at, ok := g.at[op.ID()]; ok {
 			g.gone[at] = true
+			delete(g.at, op.ID())
 		} else {
 			g.dropped = append(g.dropped, op)
 		}
 	}
+	g.refused = append(g.refused, delta.Refused...)
 }
 
 func (g *gathered) delta() crdt.Delta {

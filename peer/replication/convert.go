@@ -1,10 +1,8 @@
 package replication
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -19,13 +17,19 @@ func opToWire(op crdt.Op) wire.Op {
 		Time: uint64(op.Stamp.Time), Writer: wire.Peer(op.Stamp.Writer),
 		Verb: uint8(op.Verb), Manager: op.Manager, User: op.User,
 	}
-	for _, writer := range slices.Sorted(maps.Keys(op.Seen)) {
-		form.Seen = append(form.Seen, wire.Seen{Writer: wire.Peer(writer), Time: uint64(op.Seen[writer])})
-	}
+	form.Seen = seenToWire(op.Seen)
 	for _, change := range op.Changes {
 		form.Changes = append(form.Changes, wire.Change{Path: string(change.Path), Value: change.Value})
 	}
 	return form
+}
+
+func seenToWire(seen crdt.Seen) []wire.Seen {
+	var list []wire.Seen
+	for _, writer := range slices.Sorted(maps.Keys(seen)) {
+		list = append(list, wire.Seen{Writer: wire.Peer(writer), Time: uint64(seen[writer])})
+	}
+	return list
 }
 
 func opFromSealed(sealed wire.Sealed) (crdt.Op, error) {
@@ -85,153 +89,37 @@ func rowFromSealed(sealed wire.Sealed) (Row, error) {
 	}, nil
 }
 
-func messageToWire(m Message) wire.Message {
-	var form wire.Message
-	if m.Push != nil {
-		form.Push = &wire.Push{Ops: each(m.Push.Ops, sealedOp), Ack: m.Push.Ack}
-	}
-	if m.Digest != nil {
-		form.Digest = digestToWire(m.Digest)
-	}
-	if m.Objects != nil {
-		form.Objects = &wire.Objects{}
-		for _, object := range m.Objects.Objects {
-			form.Objects.Objects = append(form.Objects.Objects, each(object.Ops, sealedOp))
+// objectFromWire takes the operations up to the first that cannot be read. Those that come after that one may have
+// seen it, and would claim that it is here.
+func objectFromWire(m *Message, list []wire.Sealed) (object Object, ok bool) {
+	for i, sealed := range list {
+		op, err := opFromSealed(sealed)
+		if err == nil && i > 0 && op.Key != object.Key {
+			err = errors.New("an operation on another object")
 		}
-	}
-	if m.Want != nil {
-		form.Want = &wire.Want{
-			Keys: each(m.Want.Keys, func(k crdt.Key) wire.Key {
-				return wire.Key{Kind: k.Kind, Namespace: k.Namespace, Name: k.Name}
-			}),
-			Rows: each(m.Want.Rows, func(id crdt.PeerID) wire.Peer { return wire.Peer(id) }),
-		}
-	}
-	if m.Ack != nil {
-		form.Ack = &wire.Ack{Ops: each(m.Ack.Ops, func(id crdt.OpID) []byte { return id[:] })}
-	}
-	if m.Rows != nil {
-		form.Rows = &wire.Rows{Rows: each(m.Rows.Rows, sealedRow)}
-	}
-	return form
-}
-
-func digestToWire(d *Digest) *wire.Digest {
-	form := &wire.Digest{Root: d.Root, RowRoot: d.RowRoot, InBuckets: d.InBuckets, AllRows: d.AllRows}
-	if d.Buckets != nil {
-		form.Buckets = make(map[uint16]wire.Sum, len(d.Buckets))
-		for bucket, digest := range d.Buckets {
-			form.Buckets[bucket] = digest
-		}
-	}
-	form.Objects = each(d.Objects, func(o ObjectDigest) wire.ObjectDigest {
-		return wire.ObjectDigest{Kind: o.Key.Kind, Namespace: o.Key.Namespace, Name: o.Key.Name, Digest: o.Digest}
-	})
-	for _, peer := range slices.Sorted(maps.Keys(d.Rows)) {
-		version := d.Rows[peer]
-		form.Rows = append(form.Rows, wire.RowVersion{Peer: wire.Peer(peer), Boot: version.Boot, Sequence: version.Sequence})
-	}
-	return form
-}
-
-func messageFromWire(form wire.Message) Message {
-	var m Message
-	if form.Push != nil {
-		m.Push = &Push{Ops: readable(&m, form.Push.Ops, opFromSealed), Ack: form.Push.Ack}
-	}
-	if form.Digest != nil {
-		m.Digest = digestFromWire(form.Digest)
-	}
-	if form.Objects != nil {
-		m.Objects = &Objects{
-			Objects: readable(&m, form.Objects.Objects, objectFromWire),
-		}
-	}
-	if form.Want != nil {
-		m.Want = &Want{
-			Keys: each(form.Want.Keys, func(k wire.Key) crdt.Key { return crdt.Key{Kind: k.Kind, Namespace: k.Namespace, Name: k.Name} }),
-			Rows: each(form.Want.Rows, func(id wire.Peer) crdt.PeerID { return crdt.PeerID(id) }),
-		}
-	}
-	if form.Ack != nil {
-		m.Ack = &Ack{Ops: readable(&m, form.Ack.Ops, func(id []byte) (crdt.OpID, error) {
-			if len(id) != len(crdt.OpID{}) {
-				return crdt.OpID{}, errors.New("a name of an operation that is not 16 bytes long")
-			}
-			return crdt.OpID(id), nil
-		})}
-	}
-	if form.Rows != nil {
-		m.Rows = &Rows{Rows: readable(&m, form.Rows.Rows, rowFromSealed)}
-	}
-	return m
-}
-
-// objectFromWire takes an object whole or not at all.
-func objectFromWire(sealed []wire.Sealed) (Object, error) {
-	if len(sealed) == 0 {
-		return Object{}, errors.New("an object without operations")
-	}
-	var object Object
-	for _, s := range sealed {
-		op, err := opFromSealed(s)
 		if err != nil {
-			return Object{}, err
-		}
-		if object.Ops != nil && op.Key != object.Key {
-			return Object{}, fmt.Errorf("an object %s with an operation on %s", object.Key, op.Key)
+			m.skip(sealed, err)
+			m.Skipped += len(list) - i - 1
+			break
 		}
 		object.Key = op.Key
 		object.Ops = append(object.Ops, op)
 	}
-	return object, nil
+	return object, len(object.Ops) > 0
 }
 
-func digestFromWire(form *wire.Digest) *Digest {
-	d := &Digest{Root: form.Root, RowRoot: form.RowRoot, InBuckets: form.InBuckets, AllRows: form.AllRows}
-	if form.Buckets != nil {
-		d.Buckets = make(map[uint16][32]byte, len(form.Buckets))
-		for bucket, digest := range form.Buckets {
-			d.Buckets[bucket] = digest
-		}
-	}
-	d.Objects = each(form.Objects, func(o wire.ObjectDigest) ObjectDigest {
-		return ObjectDigest{Key: crdt.Key{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}, Digest: o.Digest}
-	})
-	if form.Rows != nil {
-		d.Rows = make(map[crdt.PeerID]Version, len(form.Rows))
-		for _, row := range form.Rows {
-			d.Rows[crdt.PeerID(row.Peer)] = Version{row.Boot, row.Sequence}
-		}
-	}
-	return d
-}
+const unreadableAtMost = 16 // named for one message
 
-func each[A, B any](list []A, convert func(A) B) []B {
-	if list == nil {
-		return nil
+// skip counts an operation that cannot be read, and names it where not just a newer version can.
+func (m *Message) skip(sealed wire.Sealed, err error) {
+	m.Skipped++
+	if errors.Is(err, wire.ErrNewer) || len(m.Unreadable) >= unreadableAtMost {
+		return
 	}
-	result := make([]B, len(list))
-	for i, item := range list {
-		result[i] = convert(item)
+	hash := hash(sealed)
+	refusal := Refusal{Op: crdt.OpID(hash[:len(crdt.OpID{})]), Reason: Invalid}
+	if len(sealed.Signed) > MaxOpBytes {
+		refusal.Reason = Oversize
 	}
-	return result
-}
-
-// readable converts what can be, and counts in m what cannot.
-func readable[A, B any](m *Message, list []A, convert func(A) (B, error)) []B {
-	var result []B
-	for _, item := range list {
-		if converted, err := convert(item); err == nil {
-			result = append(result, converted)
-		} else {
-			m.Skipped++
-		}
-	}
-	return result
-}
-
-// Compare orders versions: boot first, then sequence.
-func (v Version) Compare(other Version) int {
-	return cmp.Or(cmp.Compare(v.Boot, other.Boot), cmp.Compare(v.Sequence, other.Sequence))
+	m.Unreadable = append(m.Unreadable, refusal)
 }

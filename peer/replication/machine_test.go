@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 
@@ -41,7 +40,7 @@ func TestGapAsksTheSenderForTheObject(t *testing.T) {
 		a.Write(last, 0)
 	}
 	received := b.Receive("a", Message{Push: &Push{Ops: []crdt.Op{last}}})
-	want := []Outgoing{{"a", Message{Want: &Want{Keys: []crdt.Key{web}}}}}
+	want := []Outgoing{{"a", Message{Want: &Want{Unseen: []Known{{Key: web}}}}}}
 	if diff := cmp.Diff(want, received.Send, cmpopts.EquateEmpty()); diff != "" || b.set.Len() != 0 {
 		t.Fatalf("after a gap: %s", diff)
 	}
@@ -115,56 +114,49 @@ func TestRows(t *testing.T) {
 }
 
 func TestRowsGoToAllOfASmallCluster(t *testing.T) {
-	for _, test := range []struct{ live, want int }{{1, 1}, {16, 16}, {17, pushTo}} {
+	for _, test := range []struct{ live, now, later int }{{1, 1, 0}, {16, 16, 0}, {17, 0, pushTo}} {
 		m := newMachine("a")
 		var live []crdt.PeerID
 		for i := range test.live {
 			live = append(live, crdt.PeerID(fmt.Sprintf("p%02d", i)))
 		}
 		m.Live(live)
-		if got := len(m.Observe(sealedRowOf("a", 1, 1))); got != test.want {
-			t.Errorf("%d live: told %d, want %d", test.live, got, test.want)
+		m.Observe(sealedRowOf("a", 1, 1))
+		if now, later := len(m.Observe(sealedRowOf("a", 1, 2))), len(m.PassRows()); now != test.now || later != test.later {
+			t.Errorf("%d live: told %d and later %d, want %d and %d", test.live, now, later, test.now, test.later)
+		}
+		if again := m.PassRows(); again != nil {
+			t.Errorf("%d live: told again: %v", test.live, again)
 		}
 	}
 }
 
-func TestLargeAnswersAreSplitAndBounded(t *testing.T) {
-	a := newMachine("a")
-	value := `"` + string(bytes.Repeat([]byte("v"), 300<<10)) + `"`
-	var keys []crdt.Key
-	for i := range 30 {
-		key := crdt.Key{Kind: "ConfigMap", Namespace: "default", Name: fmt.Sprint(i)}
-		keys = append(keys, key)
-		if delta, _ := a.Write(sealedUpdate(a, key, value), 0); len(delta.Added) != 1 {
-			t.Fatal("cannot write 300 KiB")
+func TestManyNewRowsTravelTogether(t *testing.T) {
+	m := newMachine("a")
+	var live []crdt.PeerID
+	for i := range 100 {
+		live = append(live, crdt.PeerID(fmt.Sprintf("p%03d", i)))
+	}
+	m.Live(live)
+	for _, peer := range live {
+		if sent := m.Receive("p000", Message{Rows: &Rows{Rows: []Row{sealedRowOf(peer, 1, 1)}}}).Send; sent != nil {
+			t.Fatalf("passed on at once: %v", sent)
 		}
 	}
-	total := 0
-	for _, o := range a.Receive("b", Message{Want: &Want{Keys: keys}}).Send {
-		size := len(Encode(o.Message))
-		if total += size; size > splitBytes+1<<10 {
-			t.Errorf("a message of %d bytes", size)
-		}
-	}
-	if total > answerBytes+1<<20 || total < answerBytes-1<<20 {
-		t.Errorf("an answer of %d bytes", total)
-	}
-	b, rounds := newMachine("b", "a"), 0
-	for ; b.set.Digest() != a.set.Digest() && rounds < 10; rounds++ {
-		talk(b, a, b.Reconcile)
-	}
-	if rounds != 3 {
-		t.Errorf("equal after %d rounds", rounds)
+	sent := m.PassRows()
+	if len(sent) != pushTo || len(sent[0].Message.Rows.Rows) != 100 || sent[0].To == sent[1].To {
+		t.Errorf("%d messages", len(sent))
 	}
 }
 
-// talk runs a conversation that begin opens to its end.
-func talk(a, b *Machine, begin func() []Outgoing) {
+// talk runs a conversation that begin opens to its end, and returns all that came of it.
+func talk(a, b *Machine, begin func() []Outgoing) []Received {
 	type sent struct {
 		from *Machine
 		Outgoing
 	}
 	var queue []sent
+	var all []Received
 	add := func(from *Machine, list []Outgoing) {
 		for _, o := range list {
 			queue = append(queue, sent{from, o})
@@ -175,8 +167,11 @@ func talk(a, b *Machine, begin func() []Outgoing) {
 		if queue[0].from == b {
 			to = a
 		}
-		add(to, to.Receive(queue[0].from.self, queue[0].Message).Send)
+		received := to.Receive(queue[0].from.self, queue[0].Message)
+		all = append(all, received)
+		add(to, received.Send)
 	}
+	return all
 }
 
 func TestTooLargeOrInvalidWritesAreRefused(t *testing.T) {
@@ -210,23 +205,42 @@ func TestOneRoundBringsRowsBothWays(t *testing.T) {
 		b.Receive("c", Message{Rows: &Rows{Rows: []Row{sealedRowOf("c", 1, 1), sealedRowOf("d", 2, 1)}}})
 		talk(machines[opener], machines[1-opener], machines[opener].Reconcile)
 		if a.rows.digest() != b.rows.digest() || len(a.rows.held) != 4 {
-			t.Errorf("opened by %s: %v and %v", machines[opener].self, a.rows.versions(), b.rows.versions())
+			t.Errorf("opened by %s: %v and %v", machines[opener].self, a.rows.held, b.rows.held)
 		}
 	}
 }
 
-// A peer whose disk was set back may find newer rows of itself with others; they are not its own word.
-func TestOwnRowIsNeitherTakenNorAskedFor(t *testing.T) {
-	a, b := newMachine("a", "b"), newMachine("b", "a")
-	a.Observe(sealedRowOf("a", 1, 1))
-	b.Receive("a", Message{Rows: &Rows{Rows: []Row{sealedRowOf("a", 5, 1)}}})
-	for _, o := range a.Receive("b", Message{Digest: &Digest{AllRows: true, Rows: b.rows.versions()}}).Send {
-		if o.Message.Want != nil {
-			t.Errorf("asks for %v", o.Message.Want.Rows)
+// A peer whose disk was set back finds newer rows of itself with others: they are not its own word any more, and
+// it must count on from them.
+func TestNewerRowsOfOneselfAreReportedAndNotTaken(t *testing.T) {
+	for _, opener := range []int{0, 1} {
+		a, b := newMachine("a", "b"), newMachine("b", "a")
+		a.Observe(sealedRowOf("a", 1, 1))
+		b.Receive("a", Message{Rows: &Rows{Rows: []Row{sealedRowOf("a", 5, 3)}}})
+		machines := []*Machine{a, b}
+		var ahead Version
+		for _, r := range talk(machines[opener], machines[1-opener], machines[opener].Reconcile) {
+			if r.Ahead != (Version{}) {
+				ahead = r.Ahead
+			}
+		}
+		if row, _ := a.Row("a"); row.Version != (Version{1, 1}) || ahead != (Version{5, 3}) {
+			t.Errorf("opened by %s: holds %v of itself, and heard of %v", machines[opener].self, row.Version, ahead)
 		}
 	}
-	talk(a, b, a.Reconcile)
-	if row, _ := a.Row("a"); row.Version != (Version{1, 1}) {
-		t.Errorf("holds %v of itself", row.Version)
+}
+
+func TestForgottenRowsAreNotFetchedAgain(t *testing.T) {
+	a, b := newMachine("a", "b"), newMachine("b", "a")
+	for _, m := range []*Machine{a, b} {
+		m.Receive("c", Message{Rows: &Rows{Rows: []Row{sealedRowOf("c", 1, 1)}}})
+	}
+	a.Forget("c")
+	for _, r := range append(talk(a, b, a.Reconcile), talk(b, a, b.Reconcile)...) {
+		for _, o := range r.Send {
+			if o.Message.Rows != nil {
+				t.Error("the row was sent")
+			}
+		}
 	}
 }

@@ -1,194 +1,133 @@
 package replication
 
-import (
-	"slices"
+import "shoal/crdt"
 
-	"shoal/crdt"
-)
+// alsoWhenFloorsDiffer: a round in so many goes on although the applied floors differ, so that not even a floor that can
+// never be applied keeps two peers apart for good.
+const alsoWhenFloorsDiffer = 32
 
-// Reconcile begins a round with one live peer.
+// Reconcile begins a round with one live peer. It also asks again for what seems to be lost of a transfer that is under
+// way, and hands out what PassRows would.
 func (m *Machine) Reconcile() []Outgoing {
 	partner := m.some(1, m.self)
 	if len(partner) == 0 {
 		return nil
 	}
+	received := Received{Send: m.PassRows()}
+	m.resume(&received)
 	opening := m.digest()
-	if own, ok := m.rows.held[m.self]; ok {
-		opening.Rows = map[crdt.PeerID]Version{m.self: own.Version}
+	opening.Busy = m.busy()
+	if !opening.Busy {
+		m.round = &round{partner: partner[0], whole: true}
 	}
-	return []Outgoing{{partner[0], Message{Digest: opening}}}
+	m.rowRound = &rowRound{partner: partner[0]}
+	received.send(partner[0], Message{Digest: opening})
+	return received.Send
 }
 
 func (m *Machine) digest() *Digest {
-	return &Digest{Root: m.set.Digest(), RowRoot: m.rows.digest()}
+	return &Digest{
+		Root: m.set.Digest(), Count: uint64(m.set.Count()), RowRoot: m.rows.digest(), RowCount: uint64(len(m.rows.held)),
+		Floor: m.applied, Doubted: m.doubted, Own: m.rows.held[m.self].Version,
+	}
 }
 
-// opens says whether d begins a round, or goes on with one.
-func (d *Digest) opens() bool { return d.Buckets == nil && len(d.InBuckets) == 0 && !d.AllRows }
-
-// compare answers a digest with what is needed to come nearer.
-func (m *Machine) compare(from crdt.PeerID, d *Digest) []Outgoing {
-	if d.opens() {
-		return m.answer(from, d)
-	}
-	var send []Outgoing
-	if d.AllRows {
-		send = append(send, m.compareRows(from, d.Rows)...)
-	}
-	if d.Buckets != nil {
-		send = append(send, m.compareBuckets(from, d.Buckets)...)
-	}
-	if len(d.InBuckets) > 0 {
-		send = append(send, m.compareObjects(from, d)...)
-	}
-	return send
+// busy says whether so much is coming in that another round would bring it a second time.
+func (m *Machine) busy() bool {
+	return m.fill != nil || m.inbound.from != "" || m.round != nil && m.round.begins > 0
 }
 
-// answer tells what differs at the root, one step finer.
-func (m *Machine) answer(from crdt.PeerID, d *Digest) []Outgoing {
-	reply := m.digest()
-	if d.Root == reply.Root && d.RowRoot == reply.RowRoot {
-		return nil
+// resume finds out whether what is under way has stopped. What stood still from one call to the next is asked for
+// again, or given up for the next round.
+func (m *Machine) resume(received *Received) {
+	m.resumeFill(received)
+	if m.inbound.idle++; m.inbound.idle > idleAtMost {
+		m.inbound = inbound{}
 	}
-	if d.Root != reply.Root {
-		reply.Buckets = map[uint16][32]byte{}
-		for bucket := range uint16(crdt.Buckets) {
-			if digest := m.set.BucketDigest(bucket); digest != ([32]byte{}) {
-				reply.Buckets[bucket] = digest
-			}
+	if r := m.round; r != nil {
+		if r.idle++; r.idle > idleAtMost || r.idle > 1 && !r.bulk() {
+			m.round = nil
 		}
 	}
-	if d.RowRoot != reply.RowRoot {
-		reply.Rows, reply.AllRows = m.rows.versions(), true
-	}
-	return []Outgoing{{from, Message{Digest: reply}}}
 }
 
-// compareBuckets names the objects in the buckets that differ.
-func (m *Machine) compareBuckets(from crdt.PeerID, theirs map[uint16][32]byte) []Outgoing {
-	var send []Outgoing
-	next := m.digest()
-	bytes := 0
-	flush := func() {
-		if len(next.InBuckets) > 0 {
-			send = append(send, Outgoing{from, Message{Digest: next}})
-		}
-		next, bytes = m.digest(), 0
+func (m *Machine) receiveDigest(from crdt.PeerID, d *Digest) Received {
+	var received Received
+	mine := m.digest()
+	received.Equal = d.Root == mine.Root
+	if received.Equal && m.trusts(d.Floor, d.Doubted != FloorHash{}) {
+		m.settle(&received, nil)
 	}
-	for bucket := range uint16(crdt.Buckets) {
-		if theirs[bucket] == m.set.BucketDigest(bucket) {
-			continue
-		}
-		objects := m.objectDigests(bucket)
-		size := 0
-		for _, object := range objects {
-			size += keyBytes(object.Key) + 34
-		}
-		if bytes+size > splitBytes {
-			flush()
-		}
-		next.InBuckets = append(next.InBuckets, bucket)
-		next.Objects = append(next.Objects, objects...)
-		bytes += size
+	if d.Answer {
+		m.answered(&received, from, d, mine)
+	} else {
+		m.answer(&received, from, d, mine)
 	}
-	flush()
-	return send
+	return received
 }
 
-func (m *Machine) objectDigests(bucket uint16) []ObjectDigest {
-	keys := m.set.BucketKeys(bucket)
-	digests := make([]ObjectDigest, len(keys))
-	for i, key := range keys {
-		digests[i] = ObjectDigest{key, m.set.ObjectDigest(key)}
+// answer answers a digest that opens a round: always with something of the lane Intent.
+func (m *Machine) answer(received *Received, from crdt.PeerID, d, mine *Digest) {
+	if d.RowRoot != mine.RowRoot {
+		received.send(from, Message{RowSymbols: m.firstRowSymbols(d.RowCount)})
 	}
-	return digests
+	mine.Answer, mine.Busy = true, m.busy()
+	if !received.Equal && !d.Busy && !mine.Busy && !m.crosses(from) && m.comparable(d) &&
+		!nearlyEmpty(mine.Count, d.Count) && !nearlyEmpty(d.Count, mine.Count) {
+		received.send(from, Message{Symbols: m.firstSymbols(d)})
+		return
+	}
+	received.send(from, Message{Digest: mine})
+	if !received.Equal {
+		m.differs(received, from, d)
+	}
 }
 
-// compareObjects gives what differs here, and asks for what differs there.
-func (m *Machine) compareObjects(from crdt.PeerID, d *Digest) []Outgoing {
-	theirs := make(map[crdt.Key][32]byte, len(d.Objects))
-	var want, give []crdt.Key
-	for _, object := range d.Objects {
-		theirs[object.Key] = object.Digest
-		if m.set.ObjectDigest(object.Key) != object.Digest {
-			want = append(want, object.Key)
-		}
+// answered takes the answer of a partner that sends no symbols.
+func (m *Machine) answered(received *Received, from crdt.PeerID, d, mine *Digest) {
+	if m.round != nil && m.round.partner == from && m.round.begins == 0 {
+		m.round = nil
 	}
-	buckets := slices.Clone(d.InBuckets)
-	slices.Sort(buckets)
-	for _, bucket := range slices.Compact(buckets) {
-		if bucket >= crdt.Buckets {
-			continue
-		}
-		for _, key := range m.set.BucketKeys(bucket) {
-			if theirs[key] != m.set.ObjectDigest(key) {
-				give = append(give, key)
-			}
-		}
+	if !received.Equal {
+		m.differs(received, from, d)
 	}
-	return append(m.objects(from, give), wants(from, want, nil)...)
 }
 
-// compareRows gives what is newer here, and asks for what is newer there.
-func (m *Machine) compareRows(from crdt.PeerID, theirs map[crdt.PeerID]Version) []Outgoing {
-	var want, give []crdt.PeerID
-	for _, peer := range m.rows.peers() {
-		if version, ok := theirs[peer]; !ok || version.Compare(m.rows.held[peer].Version) < 0 {
-			give = append(give, peer)
-		}
+// differs does what both sides do where no symbols are called for: a peer that lacks nearly everything
+// fetches it, and the newer floor goes to who has not applied it.
+func (m *Machine) differs(received *Received, from crdt.PeerID, d *Digest) {
+	if d.Floor != m.applied {
+		messages, _ := m.give(from, idsOf(m.set.Ops(FloorKey)))
+		received.send(from, messages...)
 	}
-	for peer, version := range theirs {
-		if held, ok := m.rows.known(peer); peer != m.self && (!ok || held.Compare(version) < 0) {
-			want = append(want, peer)
-		}
-	}
-	slices.Sort(want)
-	return append(m.rowsFor(from, give), wants(from, nil, want)...)
+	m.considerFill(received, from, d)
 }
 
-// give answers a Want.
-func (m *Machine) give(from crdt.PeerID, want *Want) []Outgoing {
-	return append(m.objects(from, unique(want.Keys)), m.rowsFor(from, unique(want.Rows))...)
+// crosses says whether a round with that peer is open that goes before the one that it opens now; of two that
+// cross the one opened by the lower peer goes on.
+func (m *Machine) crosses(from crdt.PeerID) bool {
+	if m.round == nil || m.round.partner != from {
+		return false
+	}
+	if m.self < from {
+		return true
+	}
+	m.round = nil
+	return false
 }
 
-// objects sends whole objects, as far as one answer goes.
-func (m *Machine) objects(to crdt.PeerID, keys []crdt.Key) []Outgoing {
-	var objects []Object
-	total := 0
-	for _, key := range keys {
-		object := Object{Key: key, Ops: m.set.Ops(key)}
-		size := objectBytes(object)
-		if len(object.Ops) == 0 || size > objectAtMost {
-			continue
-		}
-		if total += size; total > answerBytes && len(objects) > 0 {
-			break
-		}
-		objects = append(objects, object)
-	}
-	var messages []Message
-	for _, batch := range batches(objects, objectBytes) {
-		messages = append(messages, Message{Objects: &Objects{Objects: batch}})
-	}
-	return toEach([]crdt.PeerID{to}, messages)
+// comparable says whether it makes sense to compare with the sender of an opening. Where the floors that were applied
+// differ, one side still holds what the other has forgotten: that passes as soon as the object that closes floors has
+// come. A doubtful peer must compare all the same.
+func (m *Machine) comparable(d *Digest) bool {
+	doubtful := d.Doubted != FloorHash{} && d.Doubted == m.applied
+	return d.Floor == m.applied || doubtful || m.pick(alsoWhenFloorsDiffer) == alsoWhenFloorsDiffer-1
 }
 
-func (m *Machine) rowsFor(to crdt.PeerID, peers []crdt.PeerID) []Outgoing {
-	var rows []Row
-	total := 0
-	for _, peer := range peers {
-		row, ok := m.rows.held[peer]
-		if !ok {
-			continue
-		}
-		if total += rowBytes(row); total > answerBytes && len(rows) > 0 {
-			break
-		}
-		rows = append(rows, row)
+func idsOf(ops []crdt.Op) []crdt.OpID {
+	ids := make([]crdt.OpID, len(ops))
+	for i := range ops {
+		ids[i] = ops[i].ID()
 	}
-	var messages []Message
-	for _, batch := range batches(rows, rowBytes) {
-		messages = append(messages, Message{Rows: &Rows{Rows: batch}})
-	}
-	return toEach([]crdt.PeerID{to}, messages)
+	return ids
 }

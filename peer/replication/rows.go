@@ -7,19 +7,44 @@ import (
 	"slices"
 
 	"shoal/crdt"
+	"shoal/crdt/sketch"
 )
 
 // rows holds the newest row of each peer.
 type rows struct {
-	held map[crdt.PeerID]Row
-	gone map[crdt.PeerID]Version // of peers that left
-
-	root  [32]byte // over the versions in held
-	stale bool     // root is out of date
+	held   map[crdt.PeerID]Row
+	gone   map[crdt.PeerID]Version // of peers that left
+	named  map[sketch.ID]crdt.PeerID
+	sketch *sketch.Sketch // over the names of the versions held
+	root   [32]byte       // exclusive or of their hashes
 }
 
 func newRows() rows {
-	return rows{held: map[crdt.PeerID]Row{}, gone: map[crdt.PeerID]Version{}}
+	r := rows{held: map[crdt.PeerID]Row{}, gone: map[crdt.PeerID]Version{}, named: map[sketch.ID]crdt.PeerID{}}
+	named := r.named
+	r.sketch = sketch.New(func(_ sketch.Part, yield func(sketch.ID) bool) {
+		for id := range named { // sums do not depend on the order
+			if !yield(id) {
+				return
+			}
+		}
+	})
+	return r
+}
+
+// hashOf names a version of a row. Each peer signs one version at a time of one row, so that nobody can choose enough of
+// these hashes to make their exclusive or collide.
+func hashOf(peer crdt.PeerID, version Version) [32]byte {
+	var space [128]byte
+	text := append(append(space[:0], peer...), 0)
+	text = binary.BigEndian.AppendUint64(text, version.Boot)
+	text = binary.BigEndian.AppendUint64(text, version.Sequence)
+	return sha256.Sum256(text)
+}
+
+func nameOf(peer crdt.PeerID, version Version) sketch.ID {
+	hash := hashOf(peer, version)
+	return sketch.ID(hash[:len(sketch.ID{})])
 }
 
 // known returns the newest version that was ever held of a peer.
@@ -36,41 +61,53 @@ func (r *rows) take(row Row) bool {
 	if version, ok := r.known(row.Peer); ok && row.Version.Compare(version) <= 0 {
 		return false
 	}
+	r.drop(row.Peer)
 	delete(r.gone, row.Peer)
 	r.held[row.Peer] = row
-	r.stale = true
+	hash := hashOf(row.Peer, row.Version)
+	id := sketch.ID(hash[:len(sketch.ID{})])
+	r.named[id] = row.Peer
+	r.sketch.Add(id)
+	r.mix(hash)
 	return true
 }
 
 func (r *rows) forget(peer crdt.PeerID) {
 	if row, ok := r.held[peer]; ok {
 		r.gone[peer] = row.Version
-		delete(r.held, peer)
-		r.stale = true
+		r.drop(peer)
+	}
+}
+
+func (r *rows) drop(peer crdt.PeerID) {
+	row, ok := r.held[peer]
+	if !ok {
+		return
+	}
+	delete(r.held, peer)
+	hash := hashOf(peer, row.Version)
+	id := sketch.ID(hash[:len(sketch.ID{})])
+	delete(r.named, id)
+	r.sketch.Remove(id)
+	r.mix(hash)
+}
+
+func (r *rows) mix(hash [32]byte) {
+	for i := range r.root {
+		r.root[i] ^= hash[i]
 	}
 }
 
 func (r *rows) peers() []crdt.PeerID { return slices.Sorted(maps.Keys(r.held)) }
 
-func (r *rows) versions() map[crdt.PeerID]Version {
-	versions := make(map[crdt.PeerID]Version, len(r.held))
-	for peer, row := range r.held {
-		versions[peer] = row.Version
-	}
-	return versions
-}
-
 // digest is equal where peers hold the same versions of the same rows.
-func (r *rows) digest() [32]byte {
-	if r.stale {
-		var text []byte
-		for _, peer := range r.peers() {
-			version := r.held[peer].Version
-			text = append(append(text, peer...), 0)
-			text = binary.BigEndian.AppendUint64(text, version.Boot)
-			text = binary.BigEndian.AppendUint64(text, version.Sequence)
-		}
-		r.root, r.stale = sha256.Sum256(text), false
+func (r *rows) digest() [32]byte { return r.root }
+
+// past says which names are those of rows that were forgotten.
+func (r *rows) past() map[sketch.ID]bool {
+	past := make(map[sketch.ID]bool, len(r.gone))
+	for peer, version := range r.gone {
+		past[nameOf(peer, version)] = true
 	}
-	return r.root
+	return past
 }

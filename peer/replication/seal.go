@@ -39,16 +39,3 @@ func DecodeOp(data []byte) (crdt.Op, error) {
 	}
 	return opFromSealed(sealed)
 }
-
-// Encode gives the form in which a message is sent.
-func Encode(message Message) []byte { return wire.EncodeMessage(messageToWire(message)) }
-
-// Decode reads what Encode gave; signatures are not checked. Sizes are checked before allocation. An
-// operation, object or row that cannot be read is left out and counted, so that it costs no other.
-func Decode(data []byte) (Message, error) {
-	form, err := wire.DecodeMessage(data)
-	if err != nil {
-		return Message{}, err
-	}
-	return messageFromWire(form), nil
-}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/crdt/sketch"
 	"shoal/peer/wire"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,16 +48,29 @@ func sampleRow() Row {
 
 func sampleMessages() map[string]Message {
 	op := Seal(sampleOp(), testSign)
+	object := Object{web, []crdt.Op{op}}
+	symbols := &Symbols{
+		Count: 1_000_000, Version: 7, Part: sketch.Part{Bits: 3, Index: 5}, From: 24, Floor: FloorHash{3}, Doubtful: true,
+		Symbols: []sketch.Symbol{{ID: sketch.ID{1, 2}, Check: 5, Count: 9600}, {Count: -3}},
+	}
+	more := &More{Version: 7, Part: sketch.Part{Bits: 3, Index: 5}, From: 24, Number: 100}
 	return map[string]Message{
 		"push": {Push: &Push{Ops: []crdt.Op{op}, Ack: true}},
-		"digest-open": {Digest: &Digest{Root: [32]byte{1}, RowRoot: [32]byte{2},
-			Rows: map[crdt.PeerID]Version{testPeer(): {3, 14}}}},
-		"digest-buckets": {Digest: &Digest{Buckets: map[uint16][32]byte{255: {3}, 7: {4}}, AllRows: true,
-			Rows: map[crdt.PeerID]Version{testPeer(): {3, 14}, "simulated": {1, 1}}}},
-		"digest-empty":   {Digest: &Digest{Buckets: map[uint16][32]byte{}}},
-		"digest-objects": {Digest: &Digest{InBuckets: []uint16{7, 255}, Objects: []ObjectDigest{{web, [32]byte{5}}}}},
-		"objects":        {Objects: &Objects{Objects: []Object{{web, []crdt.Op{op}}}}},
-		"want":           {Want: &Want{Keys: []crdt.Key{web}, Rows: []crdt.PeerID{testPeer()}}},
+		"digest": {Digest: &Digest{Root: [32]byte{1}, Count: 1_000_000, RowRoot: [32]byte{2}, RowCount: 1000,
+			Floor: FloorHash{3}, Doubted: FloorHash{4}, Own: Version{3, 14}, Answer: true, Busy: true}},
+		"digest-empty": {Digest: &Digest{}},
+		"symbols":      {Symbols: symbols},
+		"more":         {More: more},
+		"objects":      {Objects: &Objects{Objects: []Object{object}, Left: 70_000, Paused: true, Part: 2, Gone: []crdt.OpID{{9}}}},
+		"want":         {Want: &Want{Ops: []crdt.OpID{{1}, {2}}, Unseen: []Known{{web, crdt.Seen{testPeer(): 5, "simulated": 7}}}}},
+		"want-left":    {Want: &Want{Left: 70_000}},
+		"page":         {Page: &Page{After: Place{Key: FloorKey}, Until: Place{web, op.Stamp}, Last: true, Objects: []Object{object}}},
+		"fill":         {Fill: &Fill{After: Place{web, op.Stamp}}},
+		"ack":          {Ack: &Ack{Ops: []crdt.OpID{op.ID()}}},
+		"rows":         {Rows: &Rows{Rows: []Row{SealRow(sampleRow(), testSign)}}},
+		"row-symbols":  {RowSymbols: symbols},
+		"row-more":     {RowMore: more},
+		"row-want":     {RowWant: &RowWant{Names: []sketch.ID{{1}}, Held: []Held{{testPeer(), Version{3, 14}}}, Peers: []crdt.PeerID{testPeer(), "simulated"}}},
 	}
 }
 
@@ -140,23 +155,59 @@ func TestUnknownFieldsPassThrough(t *testing.T) {
 
 func TestUnreadablePartsCostNoOther(t *testing.T) {
 	good := Seal(sampleOp(), testSign)
-	bad := good
-	bad.Signed = append([]byte{'O', 9}, good.Signed[2:]...) // of a newer version
+	newer, broken, large := good, good, good
+	newer.Signed = append([]byte{'O', 9}, good.Signed[2:]...)
+	broken.Signed = good.Signed[:10]
+	large.Signed = make([]byte, MaxOpBytes+1)
 	other := good
 	other.Key.Name = "other"
 	other = Seal(other, testSign)
+	push, err := Decode(Encode(Message{Push: &Push{Ops: []crdt.Op{newer, broken, good, large}}}))
+	if err != nil || push.Skipped != 3 || len(push.Push.Ops) != 1 {
+		t.Errorf("push: %v, %d skipped", err, push.Skipped)
+	}
+	reasons := newMachine("a").Receive("b", push).Refused
+	if len(reasons) != 3 || reasons[0].Reason != Gap || reasons[1].Reason != Invalid || reasons[2].Reason != Oversize || reasons[1].From != "b" {
+		t.Errorf("refused: %+v", reasons)
+	}
 	row := SealRow(sampleRow(), testSign)
 	spoiled := row
 	spoiled.Signed = nil
-	push, err := Decode(Encode(Message{Push: &Push{Ops: []crdt.Op{bad, good}}, Rows: &Rows{Rows: []Row{spoiled, row}}}))
-	if err != nil || push.Skipped != 2 || len(push.Push.Ops) != 1 || len(push.Rows.Rows) != 1 {
-		t.Errorf("push: %v, %d skipped", err, push.Skipped)
+	rows, err := Decode(Encode(Message{Rows: &Rows{Rows: []Row{spoiled, row}}}))
+	if err != nil || rows.Skipped != 1 || len(rows.Rows.Rows) != 1 {
+		t.Errorf("rows: %v, %d skipped", err, rows.Skipped)
 	}
 	objects, err := Decode(Encode(Message{Objects: &Objects{Objects: []Object{
-		{web, []crdt.Op{good}}, {web, []crdt.Op{good, bad}}, {web, []crdt.Op{good, other}}, {web, nil},
+		{web, []crdt.Op{good}}, {web, []crdt.Op{good, newer, good}}, {web, []crdt.Op{good, other}}, {web, nil}, {web, []crdt.Op{newer}},
 	}}}))
-	if err != nil || objects.Skipped != 3 || len(objects.Objects.Objects) != 1 {
+	if err != nil || objects.Skipped != 4 || len(objects.Objects.Objects) != 3 || len(objects.Objects.Objects[1].Ops) != 1 {
 		t.Errorf("objects: %v, %d skipped", err, objects.Skipped)
+	}
+}
+
+func TestUnknownKindsAreSkippedAndCounted(t *testing.T) {
+	message, err := Decode([]byte{'M', 1, 0xa1, 0x18, 99, 0x61, 'x'}) // {99: "x"}
+	if err != nil || message.Skipped != 1 {
+		t.Errorf("%v, %d skipped", err, message.Skipped)
+	}
+	if received := newMachine("a", "b").Receive("b", message); !cmp.Equal(received, Received{}) {
+		t.Errorf("had an effect: %+v", received)
+	}
+}
+
+func TestHostileSymbolsAreRefused(t *testing.T) {
+	for name, form := range map[string]wire.Message{
+		"no such part":      {Symbols: &wire.Symbols{Bits: 17}},
+		"no such index":     {RowSymbols: &wire.Symbols{Bits: 1, Index: 2}},
+		"beyond all":        {Symbols: &wire.Symbols{From: sketch.MaxSymbols + 1}},
+		"cut short":         {Symbols: &wire.Symbols{Symbols: make([]byte, 24)}},
+		"an endless number": {Symbols: &wire.Symbols{Symbols: bytes.Repeat([]byte{0xff}, 40)}},
+		"more of no part":   {More: &wire.More{Bits: 200}},
+		"more beyond all":   {RowMore: &wire.More{From: 1 << 31}},
+	} {
+		if m, err := Decode(wire.EncodeMessage(form)); err == nil {
+			t.Errorf("%s is taken: %+v", name, m)
+		}
 	}
 }
 
@@ -170,7 +221,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		again, err := Decode(Encode(message))
-		message.Skipped = 0
+		message.Skipped, message.Unreadable = 0, nil
+		again.Skipped = 0
 		if diff := cmp.Diff(message, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Fatalf("%v\n%s", err, diff)
 		}

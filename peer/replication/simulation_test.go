@@ -263,37 +263,4 @@ func TestHealedSplitBecomesOne(t *testing.T) {
 	})
 }
 
-func TestReconcilingEqualsCostsOneSmallMessage(t *testing.T) {
-	w := newNet(t, 2, 1)
-	for i := range 1000 {
-		w.write(w.peers[i%2], crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint(i)})
-	}
-	w.settle(0, 0)
-	w.reconcileUntilAgreed(5)
-	w.messages, w.bytes = 0, 0
-	w.send(w.peers[0], w.peers[0].machine.Reconcile())
-	w.settle(0, 0)
-	if w.messages != 1 || w.bytes > 100 {
-		t.Fatalf("%d messages of %d bytes", w.messages, w.bytes)
-	}
-}
-
-func TestReconcilingCostsNearTheDifference(t *testing.T) {
-	w := newNet(t, 2, 1)
-	for i := range 5000 {
-		w.write(w.peers[0], crdt.Key{Kind: "Deployment", Namespace: "default", Name: fmt.Sprint(i)})
-	}
-	w.settle(0, 0)
-	w.reconcileUntilAgreed(5)
-	w.write(w.peers[0], simKeys[0])
-	w.inFlight = nil
-	w.messages, w.bytes = 0, 0
-	w.send(w.peers[0], w.peers[0].machine.Reconcile())
-	w.settle(0, 0)
-	t.Logf("one operation of 5,001 found with %d messages of %d bytes", w.messages, w.bytes)
-	if !w.agree() || w.bytes > 16<<10 {
-		t.Errorf("agreed: %v, after %d bytes", w.agree(), w.bytes)
-	}
-}
-
 func drawSeed(t *rapid.T) uint64 { return rapid.Uint64().Draw(t, "seed") }

@@ -1,55 +1,167 @@
 package wire
 
-// Message is what one peer's replication says to another's: one field is set.
+import "errors"
+
+// Message is what one peer's replication says to another's: one field is set. A message without any is of a kind that
+// this version does not know.
 //
-//	{1: push} or {2: digest} or {3: objects} or {4: want}
+//	{1: push} or {2: digest} or {3: symbols} or {4: more} or {5: objects} or {6: want} or {7: page} or {8: fill} or
+//	{9: ack} or {10: rows} or {11: symbols of rows} or {12: more of those} or {13: want rows}
 type Message struct {
-	Push    *Push    `cbor:"1,keyasint,omitempty"`
-	Digest  *Digest  `cbor:"2,keyasint,omitempty"`
-	Objects *Objects `cbor:"3,keyasint,omitempty"`
-	Want    *Want    `cbor:"4,keyasint,omitempty"`
-	Ack     *Ack     `cbor:"5,keyasint,omitempty"`
-	Rows    *Rows    `cbor:"6,keyasint,omitempty"`
+	Push       *Push    `cbor:"1,keyasint,omitempty"`
+	Digest     *Digest  `cbor:"2,keyasint,omitempty"`
+	Symbols    *Symbols `cbor:"3,keyasint,omitempty"`
+	More       *More    `cbor:"4,keyasint,omitempty"`
+	Objects    *Objects `cbor:"5,keyasint,omitempty"`
+	Want       *Want    `cbor:"6,keyasint,omitempty"`
+	Page       *Page    `cbor:"7,keyasint,omitempty"`
+	Fill       *Fill    `cbor:"8,keyasint,omitempty"`
+	Ack        *Ack     `cbor:"9,keyasint,omitempty"`
+	Rows       *Rows    `cbor:"10,keyasint,omitempty"`
+	RowSymbols *Symbols `cbor:"11,keyasint,omitempty"`
+	RowMore    *More    `cbor:"12,keyasint,omitempty"`
+	RowWant    *RowWant `cbor:"13,keyasint,omitempty"`
 }
 
-// Push spreads operations and rows.
+// Push spreads operations.
 //
-//	{1: [sealed, …], 2: [sealed, …]}
+//	{1: [sealed, …], 2: an ack is asked for}
 type Push struct {
 	Ops []Sealed `cbor:"1,keyasint,omitempty"`
 	Ack bool     `cbor:"2,keyasint,omitempty"`
 }
 
-type Ack struct {
-	Ops [][]byte `cbor:"1,keyasint,omitempty"`
-}
-
-type Rows struct {
-	Rows []Sealed `cbor:"1,keyasint,omitempty"`
-}
-
-// Digest compares what two peers hold. Buckets is null unless all digests of buckets are told, of which the
-// missing ones are empty.
+// Digest opens a comparison of what two peers hold, or answers one that does.
 //
-//	{1: root, 2: root of rows, 3: {bucket: digest, …} or null, 4: [bucket, …],
-//	 5: [[kind, namespace, name, digest], …], 6: [[peer, boot, sequence], …], 7: all rows are named}
+//	{1: root, 2: count, 3: root of rows, 4: count of rows, 5: hash of the floor applied,
+//	 6: [boot, sequence] of the sender's own row, 7: it is an answer, 8: do not compare intent now,
+//	 9: hash of the floor that the sender doubts}
 type Digest struct {
-	Root      Sum            `cbor:"1,keyasint"`
-	RowRoot   Sum            `cbor:"2,keyasint"`
-	Buckets   map[uint16]Sum `cbor:"3,keyasint"`
-	InBuckets []uint16       `cbor:"4,keyasint,omitempty"`
-	Objects   []ObjectDigest `cbor:"5,keyasint,omitempty"`
-	Rows      []RowVersion   `cbor:"6,keyasint,omitempty"`
-	AllRows   bool           `cbor:"7,keyasint,omitempty"`
+	Root     Sum     `cbor:"1,keyasint"`
+	Count    uint64  `cbor:"2,keyasint,omitempty"`
+	RowRoot  Sum     `cbor:"3,keyasint"`
+	RowCount uint64  `cbor:"4,keyasint,omitempty"`
+	Floor    Short   `cbor:"5,keyasint"`
+	Own      Version `cbor:"6,keyasint"`
+	Answer   bool    `cbor:"7,keyasint,omitempty"`
+	Busy     bool    `cbor:"8,keyasint,omitempty"`
+	Doubted  *Short  `cbor:"9,keyasint,omitempty"`
 }
 
-// ObjectDigest is one object and the digest of all that is held of it.
-type ObjectDigest struct {
+// Version is that of a row.
+type Version struct {
+	_        struct{} `cbor:",toarray"`
+	Boot     uint64
+	Sequence uint64
+}
+
+// Symbols are coded symbols of the names of what the sender holds, in one part by the first bits of the names.
+//
+//	{1: count, 2: version, 3: bits, 4: index, 5: from, 6: symbols, 7: hash of the floor applied, 8: doubtful}
+//
+// Each symbol takes 16 bytes of names, 8 of checks, and a varint (zigzag, as in encoding/binary) of its count less
+// 2 count/(2+i), rounded down, of symbol i, where count is that of the part on average: count >> bits.
+type Symbols struct {
+	Count    uint64 `cbor:"1,keyasint,omitempty"`
+	Version  uint64 `cbor:"2,keyasint,omitempty"`
+	Bits     uint8  `cbor:"3,keyasint,omitempty"`
+	Index    uint32 `cbor:"4,keyasint,omitempty"`
+	From     uint32 `cbor:"5,keyasint,omitempty"`
+	Symbols  []byte `cbor:"6,keyasint"`
+	Floor    Short  `cbor:"7,keyasint"`
+	Doubtful bool   `cbor:"8,keyasint,omitempty"`
+}
+
+// More asks for symbols.
+//
+//	{1: version, 2: bits, 3: index, 4: from, 5: number}
+type More struct {
+	Version uint64 `cbor:"1,keyasint,omitempty"`
+	Bits    uint8  `cbor:"2,keyasint,omitempty"`
+	Index   uint32 `cbor:"3,keyasint,omitempty"`
+	From    uint32 `cbor:"4,keyasint,omitempty"`
+	Number  uint32 `cbor:"5,keyasint,omitempty"`
+}
+
+// Objects carries operations, those on one object together.
+//
+//	{1: [[sealed, …], …], 2: operations left, 3: ask for what is left, 4: part of one large object, from 1,
+//	 5: names of those that were asked for and are not there}
+type Objects struct {
+	Objects [][]Sealed `cbor:"1,keyasint,omitempty"`
+	Left    uint32     `cbor:"2,keyasint,omitempty"`
+	Paused  bool       `cbor:"3,keyasint,omitempty"`
+	Part    uint32     `cbor:"4,keyasint,omitempty"`
+	Gone    *Names     `cbor:"5,keyasint,omitempty"`
+}
+
+// Want asks for operations: by their names, or for all of an object that was not seen; or for what is left of the
+// last answer.
+//
+//	{1: names, 2: [[kind, namespace, name, [[writer, time], …]], …], 3: operations left}
+type Want struct {
+	Ops    *Names  `cbor:"1,keyasint,omitempty"`
+	Unseen []Known `cbor:"2,keyasint,omitempty"`
+	Left   uint32  `cbor:"3,keyasint,omitempty"`
+}
+
+// Known is an object and what was seen of it.
+type Known struct {
 	_         struct{} `cbor:",toarray"`
 	Kind      string
 	Namespace string
 	Name      string
-	Digest    Sum
+	Seen      []Seen
+}
+
+// Page carries all that the sender holds between two places, in the order of pages.
+//
+//	{1: after, 2: until, 3: nothing follows, 4: [[sealed, …], …]}
+type Page struct {
+	After   Place      `cbor:"1,keyasint"`
+	Until   Place      `cbor:"2,keyasint"`
+	Last    bool       `cbor:"3,keyasint,omitempty"`
+	Objects [][]Sealed `cbor:"4,keyasint,omitempty"`
+}
+
+// Fill asks for the page after a place.
+//
+//	{1: place}
+type Fill struct {
+	After Place `cbor:"1,keyasint"`
+}
+
+// Place is an object, or where the time is not zero one of its operations.
+type Place struct {
+	_         struct{} `cbor:",toarray"`
+	Kind      string
+	Namespace string
+	Name      string
+	Time      uint64
+	Writer    Peer
+}
+
+// Ack names operations that the sender has on its disk.
+//
+//	{1: names}
+type Ack struct {
+	Ops Names `cbor:"1,keyasint"`
+}
+
+// Rows carries rows.
+//
+//	{1: [sealed, …]}
+type Rows struct {
+	Rows []Sealed `cbor:"1,keyasint,omitempty"`
+}
+
+// RowWant asks for rows: by the names of their versions, less those that are older than what is held; or by peer.
+//
+//	{1: names, 2: [[peer, boot, sequence], …] held, 3: [peer, …]}
+type RowWant struct {
+	Names *Names       `cbor:"1,keyasint,omitempty"`
+	Held  []RowVersion `cbor:"2,keyasint,omitempty"`
+	Peers []Peer       `cbor:"3,keyasint,omitempty"`
 }
 
 // RowVersion says which row of a peer is held.
@@ -60,27 +172,32 @@ type RowVersion struct {
 	Sequence uint64
 }
 
-// Objects carries whole objects, each as all operations held of it, and rows.
-//
-//	{1: [[sealed, …], …], 2: [sealed, …]}
-type Objects struct {
-	Objects [][]Sealed `cbor:"1,keyasint,omitempty"`
+// Names are names of operations, or of versions of rows: on the wire one byte string of 16 bytes each.
+type Names [][NameBytes]byte
+
+// NameBytes is the length of a name.
+const NameBytes = 16
+
+// MarshalCBOR writes a byte string.
+func (n Names) MarshalCBOR() ([]byte, error) {
+	data := make([]byte, 0, len(n)*NameBytes)
+	for i := range n {
+		data = append(data, n[i][:]...)
+	}
+	return encoding.Marshal(data)
 }
 
-// Want asks for whole objects and rows.
-//
-//	{1: [[kind, namespace, name], …], 2: [peer, …]}
-type Want struct {
-	Keys []Key  `cbor:"1,keyasint,omitempty"`
-	Rows []Peer `cbor:"2,keyasint,omitempty"`
-}
-
-// Key names an object.
-type Key struct {
-	_         struct{} `cbor:",toarray"`
-	Kind      string
-	Namespace string
-	Name      string
+// UnmarshalCBOR reads what MarshalCBOR wrote, and nothing else.
+func (n *Names) UnmarshalCBOR(data []byte) error {
+	var names []byte
+	if err := decoding.Unmarshal(data, &names); err != nil || len(names)%NameBytes != 0 {
+		return errors.New("names that are not 16 bytes long each")
+	}
+	*n = make(Names, len(names)/NameBytes)
+	for i := range *n {
+		copy((*n)[i][:], names[i*NameBytes:])
+	}
+	return nil
 }
 
 // EncodeMessage gives the form in which a message is sent.

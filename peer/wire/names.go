@@ -62,6 +62,19 @@ func (s *Sum) UnmarshalCBOR(data []byte) error {
 	return nil
 }
 
+// Short is the first 8 bytes of a SHA-256.
+type Short [8]byte
+
+// UnmarshalCBOR reads a byte string of 8 bytes, and nothing else.
+func (s *Short) UnmarshalCBOR(data []byte) error {
+	var short []byte
+	if err := decoding.Unmarshal(data, &short); err != nil || len(short) != len(s) {
+		return errors.New("a short digest that is not 8 bytes long")
+	}
+	copy(s[:], short)
+	return nil
+}
+
 // Sealed is a signed form with its signature. Who signed it stands in the form.
 //
 //	{1: signed, 2: signature}
