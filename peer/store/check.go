@@ -30,7 +30,7 @@ func (c *checked) applied() (uint64, bool) {
 // check verifies the whole file before bbolt gets to see it. The error is a *VersionError or one of reading.
 func check(path string) (*checked, error) {
 	c := &checked{meta: map[string][]byte{}, counts: tallies{}, faults: &DamageError{Path: path}}
-	err := verify(path, true, c.faults, func(bucket string, key, value []byte) {
+	err := verify(path, c.faults, func(bucket string, key, value []byte) {
 		content, err := unseal(bucket, key, value)
 		switch {
 		case err != nil:

@@ -35,7 +35,7 @@ func (s *Store) compactIfOwed(eager bool) error {
 	}
 	size := info.Size()
 	free := int64(stats.FreePageN+stats.PendingPageN) * pageBytes
-	if free < freeFloorBytes || free < size/freeFraction || s.owed.written < size-free && !(eager && size-free <= eagerBytes) {
+	if free < s.freeBytes || free < size/freeFraction || s.owed.written < size-free && !(eager && size-free <= eagerBytes) {
 		return nil
 	}
 	err = s.compact()

@@ -56,7 +56,7 @@ func (files image) with(name string, data []byte) image {
 
 // small opens a store with segments of 16 KiB, so that tests reach their ends.
 func small(dir string) (*Store, error) {
-	return openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(1e9, 0) }, 16 << 10, maxFileBytes})
+	return openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(1e9, 0) }, 16 << 10, maxFileBytes, freeFloorBytes})
 }
 
 func openSmall(t testing.TB, dir string) *Store {

@@ -16,13 +16,14 @@ type setup struct {
 	now          func() time.Time
 	segmentBytes int64
 	maxFileBytes int
+	freeBytes    int64 // free space below which no compaction pays
 }
 
 // Open locks the data directory, makes it and the store where they do not exist, and checks every page and record. A store
 // that is damaged is set aside, and a fresh one is made of what can be read of it; Load then says what was lost. Errors:
 // *InUseError, *VersionError, ErrFull where there is no room to save a damaged store, or that of a system call.
 func Open(dir string) (*Store, error) {
-	return openWith(dir, setup{disk: realDisk{}, now: time.Now, segmentBytes: defaultSegment, maxFileBytes: maxFileBytes})
+	return openWith(dir, setup{disk: realDisk{}, now: time.Now, segmentBytes: defaultSegment, maxFileBytes: maxFileBytes, freeBytes: freeFloorBytes})
 }
 
 func openWith(dir string, with setup) (*Store, error) {
@@ -243,7 +244,7 @@ func (s *Store) upgrade() error {
 	err := s.build(s.path+compactSuffix, func(b *builder) error {
 		boot := uint64(0)
 		var failed error
-		err := verify(old, true, &DamageError{}, func(bucket string, key, value []byte) {
+		err := verify(old, &DamageError{}, func(bucket string, key, value []byte) {
 			content, err := unseal(bucket, key, value)
 			switch {
 			case err != nil || failed != nil:

@@ -125,7 +125,7 @@ func (s *Store) fillSalvaged(b *builder, c *checked, journal *recovered, id stor
 func (s *Store) copySalvaged(b *builder) (tallies, error) {
 	saved := tallies{}
 	var failed error
-	err := verify(s.path, false, &DamageError{}, func(bucket string, key, value []byte) {
+	err := verify(s.path, &DamageError{}, func(bucket string, key, value []byte) {
 		content, err := unseal(bucket, key, value)
 		if err != nil || failed != nil || bucket == metaBucket {
 			return

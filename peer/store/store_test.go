@@ -130,7 +130,7 @@ func TestRoundTrip(t *testing.T) {
 // clocked opens a store whose clock stands at the given second since 1970.
 func clocked(t *testing.T, dir string, second int64) *Store {
 	t.Helper()
-	s, err := openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(second, 0) }, 64 << 10, maxFileBytes})
+	s, err := openWith(dir, setup{realDisk{}, func() time.Time { return time.Unix(second, 0) }, 64 << 10, maxFileBytes, freeFloorBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,23 +219,5 @@ func TestCreationIsAtomic(t *testing.T) {
 	open(t, dir)
 	if _, err := os.Stat(filepath.Join(dir, FileName+".new")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the half made file is still there:", err)
-	}
-}
-
-func BenchmarkCommit(b *testing.B) {
-	s, err := Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Commit(puts(0, 2000)); err != nil {
-		b.Fatal(err)
-	}
-	n := 2000
-	for b.Loop() {
-		if err := s.Commit(puts(n, n+1)); err != nil {
-			b.Fatal(err)
-		}
-		n++
 	}
 }

@@ -64,16 +64,19 @@ func openVerifier(path string, faults *DamageError, record func(bucket string, k
 }
 
 // verify reads the whole file and checks its structure; record gets every record whose page is
-// sound. An error is about reading; what is wrong with the content goes to faults.
-func verify(path string, strict bool, faults *DamageError, record func(bucket string, key, value []byte)) error {
+// sound. An error is about reading; what is wrong with the content goes to faults. A file with one sound header
+// is faulty, and is read as that header says.
+func verify(path string, faults *DamageError, record func(bucket string, key, value []byte)) error {
 	v, err := openVerifier(path, faults, record)
 	if err != nil {
 		return err
 	}
 	defer v.file.Close()
-	if err := v.readHeaders(strict); err != nil {
+	if err := v.readHeaders(true); err != nil {
 		faults.add("%v", err)
-		return nil
+		if v.readHeaders(false) != nil {
+			return nil
+		}
 	}
 	v.tree("", v.header.root, nil, nil)
 	return nil
