@@ -1,4 +1,468 @@
 package control
 
-// FloorStatus returns how far the forgetting of deletions is, and who holds it up.
-func (m *Machine) FloorStatus() FloorStatus { return FloorStatus{} }
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"shoal/crdt"
+	"shoal/gossip"
+)
+
+// Forgetting deletions takes two agreements, each of a mark that becomes a floor:
+//
+//	proposed ──▶ every registered peer attests it in its row ──▶ closed ──▶ applied
+//
+// A peer attests by the digest of what it holds at or below the mark. What it gives its word for is
+// on disk before the row leaves. One that finds a floor closed to which it has not given its word
+// is in doubt: see doubt.go.
+
+const (
+	attestEach  = 2 * time.Second // rows with a new digest are not made more often
+	turnEach    = 3 * time.Second // what a peer longer in the list of the live waits more before it does what another could have done
+	mostTurns   = 20
+	mostDigests = 16  // digests of one mark that this peer remembers having attested
+	mostFloors  = 6   // floors in force together that are told apart; more are not taken
+	fewDeletes  = 16  // below this and a quarter of all operations forgetting is not urgent
+	mostWrites  = 512 // own operations that may have to be written again
+)
+
+// forgetting is what a machine knows of marks and floors.
+type forgetting struct {
+	current []floor   // in force in the intent, by hash: more than one where two sides each closed one
+	hash    floorHash // of current
+	mark    *mark     // proposed for current, and not closed yet
+	closed  crdt.Stamp
+
+	applied     []floor
+	appliedHash floorHash
+
+	attested  [32]byte   // the mark that digests are about
+	digests   [][32]byte // given for it, the newest last; void once an operation below the mark is added
+	attestDue time.Duration
+	stale     bool // the set has changed since the newest digest
+
+	since   time.Duration // when current changed, or this program started
+	readyAt time.Duration // since when all is there to propose or to close; 0: it is not
+	due     time.Duration // when to look again; 0: when something happens
+	looked  time.Duration // when that was last done
+
+	doubt doubt
+	lost  lostTimes
+}
+
+// floorChanged reads the Floor object anew.
+func (m *Machine) floorChanged() {
+	f := &m.floors
+	object := m.objects[floorKey]
+	before := f.hash
+	f.current, f.mark, f.closed = nil, nil, crdt.Stamp{}
+	if object != nil {
+		m.readFloors(&object.merged)
+	}
+	f.hash = hashOf(f.current)
+	if object != nil {
+		m.readMark(&object.merged)
+	}
+	if f.hash != before {
+		f.since = m.now.Elapsed
+	}
+	f.stale, f.readyAt = true, 0
+	f.lookSoon(m.now.Elapsed)
+	m.settleFloors()
+}
+
+// readFloors takes all floors that stand, those that lost by their stamp too.
+func (m *Machine) readFloors(object *crdt.Object) {
+	f := &m.floors
+	for _, field := range object.Fields {
+		if field.Path != pathFloor {
+			continue
+		}
+		f.closed = field.Writer
+		m.readFloor(field.Value)
+		for _, rival := range field.Conflicts {
+			m.readFloor(rival.Value)
+		}
+	}
+	slices.SortFunc(f.current, func(a, b floor) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	f.current = slices.CompactFunc(f.current, func(a, b floor) bool { return a.hash == b.hash })
+	f.current = f.current[:min(len(f.current), mostFloors)]
+}
+
+func (m *Machine) readFloor(value []byte) {
+	code, err := fieldCode(value)
+	if err != nil || len(code) == 0 {
+		return
+	}
+	read, err := decodeFloor(code)
+	if err != nil {
+		m.note(Note{Warning: true, Reason: "Invalid", Object: floorKey, Text: "a floor was set aside: " + err.Error()})
+		return
+	}
+	m.floors.current = append(m.floors.current, read)
+	m.wroteUpTo(read.second[m.self])
+}
+
+// readMark takes the first mark that was proposed for the floors in force.
+func (m *Machine) readMark(object *crdt.Object) {
+	for _, field := range object.Fields {
+		if field.Path != pathMark {
+			continue
+		}
+		values := [][]byte{field.Value}
+		for _, rival := range field.Conflicts {
+			values = append(values, rival.Value)
+		}
+		for _, value := range values {
+			code, err := fieldCode(value)
+			if err != nil || len(code) == 0 {
+				continue
+			}
+			if k, err := decodeMark(code); err == nil && k.base == m.floors.hash {
+				m.floors.mark = &k
+				m.wroteUpTo(k.vector[m.self])
+				return
+			}
+		}
+	}
+}
+
+// settleFloors applies the floors to which this peer gave its word, and doubts the others.
+func (m *Machine) settleFloors() {
+	f := &m.floors
+	var accepted, doubted []floor
+	for _, c := range f.current {
+		if f.hasApplied(c.hash) || f.gaveWord(&c) {
+			accepted = append(accepted, c)
+		} else {
+			doubted = append(doubted, c)
+		}
+	}
+	if len(accepted) > 0 && hashOf(accepted) != f.appliedHash {
+		m.applyFloors(accepted)
+	}
+	m.setDoubt(doubted)
+	if f.mark == nil {
+		m.set.Below(nil)
+	}
+}
+
+func (f *forgetting) hasApplied(hash [32]byte) bool {
+	return slices.ContainsFunc(f.applied, func(a floor) bool { return a.hash == hash })
+}
+
+func (f *forgetting) gaveWord(c *floor) bool {
+	return f.attested == c.mark && slices.Contains(f.digests, c.digest)
+}
+
+// applyFloors drops what the floors let go.
+func (m *Machine) applyFloors(floors []floor) {
+	f := &m.floors
+	f.applied, f.appliedHash = floors, hashOf(floors)
+	first, second := joined(floors)
+	m.merged(m.set.Forget(first, second))
+	m.spread.Applied(f.appliedHash)
+	m.record(recordFloor, encodeFloors(floors))
+	m.rowDirty = true
+}
+
+// attest works out this peer's word on the pending mark, where that may have changed.
+func (m *Machine) attest() {
+	f := &m.floors
+	if f.mark == nil || !f.stale || f.inDoubt() && !f.mark.again {
+		return
+	}
+	if m.now.Elapsed < f.attestDue {
+		return
+	}
+	f.stale, f.attestDue = false, m.now.Elapsed+attestEach
+	digest := m.set.Below(f.mark.vector)
+	if f.attested == f.mark.hash && len(f.digests) > 0 && f.digests[len(f.digests)-1] == digest {
+		return
+	}
+	if f.attested != f.mark.hash {
+		f.attested, f.digests = f.mark.hash, nil
+	}
+	f.digests = append(f.digests, digest)
+	f.digests = f.digests[max(0, len(f.digests)-mostDigests):]
+	m.record(recordAttest, f.encodeAttest())
+	m.rowDirty = true
+}
+
+// watchMark notes what a merge means for the pending mark. Words given before an operation below the
+// mark came are void: this peer would hold more than what the others agreed on.
+func (m *Machine) watchMark(delta crdt.Delta) {
+	f := &m.floors
+	if f.mark == nil {
+		m.lookForDeletions()
+		return
+	}
+	f.stale = true
+	if f.attested != f.mark.hash || len(f.digests) == 0 {
+		return
+	}
+	for i := range delta.Added {
+		if f.mark.vector.Has(delta.Added[i].Stamp) {
+			f.digests = nil
+			m.record(recordAttest, nil)
+			return
+		}
+	}
+}
+
+// floorRow says in this peer's row how far it is.
+func (m *Machine) floorRow() (applied, markHash, digest []byte) {
+	f := &m.floors
+	if len(f.applied) > 0 {
+		applied = f.appliedHash[:]
+	}
+	if f.mark != nil && f.attested == f.mark.hash && len(f.digests) > 0 && (!f.inDoubt() || f.mark.again) {
+		last := f.digests[len(f.digests)-1]
+		return applied, f.mark.hash[:8], last[:16]
+	}
+	return applied, nil, nil
+}
+
+// forget does what is due of forgetting: it accounts for who is lost, attests, proposes and closes.
+func (m *Machine) forget() {
+	f := &m.floors
+	m.countLost()
+	m.turnDoubt()
+	m.attest()
+	if f.due > m.now.Elapsed || f.due == 0 {
+		return
+	}
+	f.due, f.looked = 0, m.now.Elapsed
+	if !m.mayWrite(m.self) {
+		return
+	}
+	if f.mark != nil {
+		m.whenAgreed(m.mayClose(), m.closeMark)
+	} else if wait, some := m.toForget(); some {
+		if wait > 0 {
+			f.due = m.now.Elapsed + wait
+			return
+		}
+		again, ok := m.mayPropose()
+		m.whenAgreed(ok, func() { m.propose(again) })
+	}
+}
+
+// whenAgreed does something that any peer could do, once this peer's turn has come.
+func (m *Machine) whenAgreed(agreed bool, do func()) {
+	f := &m.floors
+	if !agreed {
+		f.readyAt = 0
+		f.due = m.now.Elapsed + floorLook
+		return
+	}
+	if f.readyAt == 0 {
+		f.readyAt = m.now.Elapsed
+	}
+	if turn := f.readyAt + time.Duration(m.turn())*turnEach; turn > m.now.Elapsed {
+		f.due = turn
+		return
+	}
+	f.readyAt, f.due = 0, m.now.Elapsed+floorLook
+	do()
+}
+
+// floorLook is how often a peer looks whether all have attested, at least; each row that says something new of it is a reason too.
+const floorLook = 10 * time.Second
+
+// lookForDeletions plans to look when there is something to forget.
+func (m *Machine) lookForDeletions() {
+	f := &m.floors
+	if wait, some := m.toForget(); some && f.due == 0 {
+		f.due = max(m.now.Elapsed+wait, f.looked+time.Second, 1)
+	}
+}
+
+// lookSoon lets the peer look again because something happened, at most once in a second.
+func (f *forgetting) lookSoon(now time.Duration) {
+	soon := max(now, f.looked+time.Second, 1)
+	if f.due == 0 || f.due > soon {
+		f.due = soon
+	}
+}
+
+func (m *Machine) mayWrite(id crdt.PeerID) bool {
+	return m.config.MayWrite == nil || m.config.MayWrite(id)
+}
+
+// turn is this peer's place among the live ones that may write.
+func (m *Machine) turn() int {
+	turn := 0
+	for _, id := range m.peerIDs() {
+		if id == m.self || turn == mostTurns {
+			break
+		}
+		if m.members[id].live() && m.mayWrite(id) {
+			turn++
+		}
+	}
+	return turn
+}
+
+// toForget says whether there is something to forget, and how long that may wait.
+func (m *Machine) toForget() (wait time.Duration, some bool) {
+	n := m.set.Forgettable()
+	if n == 0 {
+		return 0, false
+	}
+	span := m.config.Tuning.MarkEach
+	if n > fewDeletes+m.set.Count()/4 {
+		span = m.config.Tuning.MarkSoon
+	}
+	return max(0, m.floors.since+span-m.now.Elapsed), true
+}
+
+// registered lists the peers whose word is needed: all of the book that have not left and are not
+// lost for so long that they are forgotten.
+func (m *Machine) registered() []crdt.PeerID {
+	var ids []crdt.PeerID
+	for _, id := range m.peerIDs() {
+		if id == m.self || m.members[id].State != gossip.Left && !m.forgotten(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// mayPropose says whether all registered peers have applied the same floors: those in force or, again, older ones.
+func (m *Machine) mayPropose() (again, ok bool) {
+	f := &m.floors
+	for _, id := range m.registered() {
+		r := m.rows[id]
+		if r == nil || !sameHash(r.observation.Applied, f.appliedHash) {
+			return false, false
+		}
+	}
+	return f.appliedHash != f.hash, true
+}
+
+// mayClose says whether all registered peers hold the same at or below the mark.
+func (m *Machine) mayClose() bool {
+	_, markHash, digest := m.floorRow()
+	if digest == nil || m.floors.stale {
+		return false
+	}
+	for _, id := range m.registered() {
+		r := m.rows[id]
+		if r == nil || !bytes.Equal(r.observation.Mark, markHash) || !bytes.Equal(r.observation.MarkDigest, digest) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameHash(b []byte, hash floorHash) bool {
+	return bytes.Equal(b, hash[:]) || len(b) == 0 && hash == floorHash{}
+}
+
+// propose writes a mark over everything that is known.
+func (m *Machine) propose(again bool) {
+	vector := m.set.Heard()
+	for _, id := range m.registered() {
+		if r := m.rows[id]; r != nil {
+			raise(vector, crdt.Seen{id: crdt.Time(r.observation.Latest)})
+		}
+	}
+	_, second := joined(m.floors.current)
+	raise(vector, second)
+	vector[m.self] = max(vector[m.self], m.lastOwn)
+	for writer, at := range vector {
+		if at == 0 {
+			delete(vector, writer)
+		}
+	}
+	if !m.live(floorKey) {
+		m.writeOwn(floorKey, crdt.Create, []crdt.Change{{Path: pathMark, Value: fieldValue(nil)}})
+	}
+	k := mark{base: m.floors.hash, again: again, vector: vector}
+	m.writeOwn(floorKey, crdt.Update, []crdt.Change{{Path: pathMark, Value: fieldValue(k.encode())}})
+}
+
+// closeMark makes the mark that all attested the floor.
+func (m *Machine) closeMark() {
+	f := &m.floors
+	k := f.mark
+	closing := floor{mark: k.hash, digest: f.digests[len(f.digests)-1], second: k.vector}
+	first, second := joined(f.current)
+	if closing.first = second; k.again {
+		closing.first = first
+	}
+	m.writeOwn(floorKey, crdt.Update, []crdt.Change{
+		{Path: pathFloor, Value: fieldValue(closing.encode())},
+		{Path: pathMark, Value: fieldValue(nil)}, // not a deletion, which would itself have to be forgotten
+	})
+}
+
+// writeOwn writes an object of this peer's own making.
+func (m *Machine) writeOwn(key crdt.Key, verb crdt.Verb, changes []crdt.Change) {
+	op := m.compose(Write{Key: key, Verb: verb, Seen: m.set.Seen(key), Manager: ownManager, Changes: changes})
+	m.commitOwn(op, 0)
+	m.refreshObjects()
+}
+
+// ownManager is the manager of what peers write for themselves.
+const ownManager = "shoal"
+
+func (m *Machine) floorDeadlines(at func(time.Duration)) {
+	f := &m.floors
+	if f.mark != nil && f.stale && (!f.inDoubt() || f.mark.again) {
+		at(f.attestDue)
+	}
+	if f.due != 0 {
+		at(f.due)
+	}
+	m.doubtDeadlines(at)
+	m.lostDeadlines(at)
+}
+
+// encodeFloors codes floors for a record: each with its length before it.
+func encodeFloors(floors []floor) []byte {
+	b := []byte{floorVersion}
+	for i := range floors {
+		b = binary.AppendUvarint(b, uint64(len(floors[i].code)))
+		b = append(b, floors[i].code...)
+	}
+	return b
+}
+
+func decodeFloors(code []byte) ([]floor, error) {
+	r := formReader{rest: code}
+	if r.byte() != floorVersion {
+		return nil, errFloorForm
+	}
+	var floors []floor
+	for len(r.rest) > 0 {
+		f, err := decodeFloor(r.bytes(int(min(r.uvarint(), uint64(len(r.rest))))))
+		if err != nil {
+			return nil, err
+		}
+		floors = append(floors, f)
+	}
+	return floors, nil
+}
+
+// encodeAttest codes the words given: the mark, then the digests.
+func (f *forgetting) encodeAttest() []byte {
+	b := append([]byte{floorVersion}, f.attested[:]...)
+	for _, digest := range f.digests {
+		b = append(b, digest[:]...)
+	}
+	return b
+}
+
+func (f *forgetting) decodeAttest(code []byte) {
+	if len(code) < 33 || code[0] != floorVersion || len(code)%32 != 1 {
+		return
+	}
+	f.attested = [32]byte(code[1:33])
+	for rest := code[33:]; len(rest) > 0; rest = rest[32:] {
+		f.digests = append(f.digests, [32]byte(rest[:32]))
+	}
+}

@@ -1,9 +1,12 @@
 package control
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"shoal/crdt"
+	"shoal/peer/replication"
 )
 
 // Step records a fact. It never fails, plans nothing, and gives out nothing.
@@ -19,51 +22,103 @@ func (m *Machine) Flush(now Clock) Output {
 		return Output{Wake: m.wake, Version: m.version}
 	}
 	m.begin()
+	m.watchClock()
 	m.takeIn()
-	m.passTime()
-	m.refreshObjects()
-	m.decide()
-	m.sealRow()
-	m.tellLive()
-	m.reconcile()
-	m.answerLeaves()
+	m.stage("passing the time", m.passTime)
+	m.stage("reading what changed", m.refreshObjects)
+	m.stage("forgetting", m.forget)
+	m.stage("deciding", m.decide)
+	m.stage("telling what runs here", m.sealRow)
+	m.stage("telling who is here", m.tellLive)
+	m.stage("reminding", m.remind)
+	m.stage("reconciling", m.reconcile)
+	m.stage("answering", m.answerLeaves)
 	return m.finish()
 }
 
+// begin keeps what an earlier flush gathered and could not hand out.
 func (m *Machine) begin() {
-	m.out = Output{}
 	if m.begun {
 		return
 	}
 	m.begun = true
+	m.lookForDeletions()
 	m.startWaits()
 	m.startAdopted()
 	m.reconcileDue = m.now.Elapsed + m.jittered(m.config.Tuning.ReconcileEach)
 }
 
 func (m *Machine) takeIn() {
+	rows, most := 0, m.rowsNow()
+	later := m.inbox[:0]
 	for i, event := range m.inbox {
 		m.inbox[i] = nil
-		switch e := event.(type) {
-		case Write:
-			m.write(e)
-		case MemberChanged:
-			m.memberChanged(e.Member)
-		case Received:
-			m.receive(e)
-		case Done:
-			m.done(e)
-		case Exited:
-			m.exited(e)
-		case Probed:
-			m.probed(e)
-		case SelfChanged:
-			m.selfChanged(e)
-		case LeaveAsked:
-			m.leaveAsked(e)
+		if e, ok := event.(Received); ok && e.Message.Lane() == replication.Observation {
+			if rows++; rows > most {
+				later = append(later, event)
+				continue
+			}
+		}
+		if failure := guard(func() { m.takeEvent(event) }); failure != "" {
+			m.eventFailed(event, failure)
 		}
 	}
-	m.inbox = m.inbox[:0]
+	m.inbox = later
+}
+
+// mostRows bounds the messages with rows that one flush takes in, so that intent never waits for a
+// flood of them; the rest waits for the next flush. Where there is no intent more are taken.
+const (
+	mostRows      = 128
+	mostRowsAlone = 4096
+)
+
+func (m *Machine) rowsNow() int {
+	for _, event := range m.inbox {
+		switch e := event.(type) {
+		case Write, AcksWanted:
+			return mostRows
+		case Received:
+			if e.Message.Lane() == replication.Intent {
+				return mostRows
+			}
+		}
+	}
+	return mostRowsAlone
+}
+
+func (m *Machine) takeEvent(event Event) {
+	switch e := event.(type) {
+	case Write:
+		m.write(e)
+	case MemberChanged:
+		m.memberChanged(e.Member)
+	case Received:
+		m.receive(e)
+	case Done:
+		m.done(e)
+	case Exited:
+		m.exited(e)
+	case Probed:
+		m.probed(e)
+	case SelfChanged:
+		m.selfChanged(e)
+	case LeaveAsked:
+		m.leaveAsked(e)
+	case AcksWanted:
+		m.acksWanted(e)
+	}
+}
+
+// eventFailed names an event that made the code fail, and goes on without it.
+func (m *Machine) eventFailed(event Event, failure string) {
+	subject := fmt.Sprintf("%T", event)
+	entry := AuditEntry{Reason: "panic", Subject: strings.TrimPrefix(subject, "control."), Text: failure}
+	if e, ok := event.(Received); ok {
+		entry.From = e.From
+	}
+	m.audit(entry)
+	m.note(Note{Warning: true, Reason: "Failed", Peer: m.self, Text: "taking in a " + entry.Subject + " failed: " + failure})
 }
 
 // decide plans, follows the plan and takes each instance a rung further, and does so again while
@@ -112,6 +167,15 @@ func (m *Machine) nextWake() time.Duration {
 	m.refusalDeadlines(at)
 	m.instanceDeadlines(at)
 	m.leaveDeadlines(at)
+	m.rowDeadlines(at)
+	m.floorDeadlines(at)
+	m.ackDeadlines(at)
+	if m.clocks.due != 0 {
+		at(m.clocks.due)
+	}
+	if len(m.inbox) > 0 {
+		at(m.now.Elapsed)
+	}
 	if m.planner.stale {
 		at(m.planner.due)
 	}
@@ -139,27 +203,84 @@ func (m *Machine) jittered(each time.Duration) time.Duration {
 }
 
 func (m *Machine) receive(e Received) {
-	defer func() {
-		if r := recover(); r != nil {
-			m.note(Note{Warning: true, Reason: "Invalid", Peer: e.From, Text: "a message was set aside: " + panicText(r)})
-		}
-	}()
-	received := m.spread.Receive(e.From, e.Message)
+	e.Message = m.sift(e.From, e.Message)
+	var received replication.Received
+	if failure := guard(func() { received = m.spread.Receive(e.From, e.Message) }); failure != "" {
+		m.receiveApart(e, failure)
+		return
+	}
+	m.received(e, received)
+}
+
+// received takes what replication made of a message.
+func (m *Machine) received(e Received, received replication.Received) {
 	m.merged(received.Delta)
+	m.refused(e, received.Refused)
+	m.contradicted(received.Delta, e, received.Refused)
 	for _, r := range received.Rows {
-		m.takeRow(r)
+		m.takeRow(e.From, r)
 	}
 	m.spokeUp(e.From)
 	m.confirmFrom(e.From, e.Message)
+	m.acknowledged(e.From, received.Acked)
 	m.out.Send = append(m.out.Send, sends(received.Send)...)
+	if received.Ahead.Boot > m.config.Boot || received.Ahead.Boot == m.config.Boot && received.Ahead.Sequence >= m.sequence {
+		m.rowAhead(received.Ahead)
+	}
+	if received.Settled {
+		m.doubtSettled(received.Delta.Dropped)
+	}
+	if received.Equal {
+		m.out.Synced = append(m.out.Synced, e.From)
+		m.sure()
+	}
+}
+
+// rowAhead raises the version of this peer's row above one that others hold: its store was lost or
+// restored, and nobody would take its rows before.
+func (m *Machine) rowAhead(held replication.Version) {
+	if held.Boot > m.config.Boot {
+		m.config.Boot = held.Boot
+	}
+	m.sequence = max(m.sequence, held.Sequence)
+	m.unsealed = true
+}
+
+// refused names what was not taken.
+func (m *Machine) refused(e Received, refused []replication.Refusal) {
+	for _, r := range refused {
+		m.audit(AuditEntry{Reason: r.Reason, Subject: opSubject(r.Op), Key: r.Key, Writer: r.Writer, From: e.From, Text: refusedText(r.Reason)})
+	}
+}
+
+func refusedText(reason string) string {
+	switch reason {
+	case "forgotten":
+		return "it lies below the floor and was not held here: a copy from the past"
+	case "contradicts":
+		return "its writer made another operation with the same stamp"
+	case "gap":
+		return "it has seen what is not known here"
+	case "oversize":
+		return "it is larger than an operation may be"
+	}
+	return "no peer can take it"
 }
 
 // merged notes what a change of the intent means for the disk and for the objects.
 func (m *Machine) merged(delta crdt.Delta) {
+	if len(delta.Added) == 0 && len(delta.Dropped) == 0 {
+		return
+	}
+	m.arrived(delta.Added)
+	m.watchMark(delta)
 	m.out.Persist.Put = append(m.out.Persist.Put, delta.Added...)
 	m.out.Persist.Drop = append(m.out.Persist.Drop, delta.Dropped...)
 	for _, op := range delta.Added {
 		m.spokeUp(op.Stamp.Writer)
+		if op.Stamp.Writer == m.self {
+			m.wroteUpTo(op.Stamp.Time)
+		}
 		m.objectsDirty[op.Key] = true
 	}
 	for _, op := range delta.Dropped {

@@ -16,13 +16,34 @@ func (m *Machine) follow() {
 		return
 	}
 	for _, id := range m.heldIDs {
-		m.judge(m.held[id])
+		in := m.held[id]
+		m.act(in.record.Replica, in.record.Revision, func() { m.judge(in) })
 	}
 	if len(m.planner.mine) == 0 || !m.settled() {
 		return
 	}
 	for _, i := range m.planner.mine {
-		m.take(&m.planner.plan.Assignments[i])
+		a := &m.planner.plan.Assignments[i]
+		m.act(a.Replica, a.Revision, func() { m.take(a) })
+	}
+}
+
+// act does something about one replica. Where that fails the replica is left alone from then on, in
+// this revision: nothing of it is started or stopped.
+func (m *Machine) act(replica placement.ReplicaID, revision placement.Revision, do func()) {
+	content := [32]byte{}
+	copy(content[:], revision)
+	if m.isAside(siteAct, string(replica), content) {
+		return
+	}
+	failure := guard(func() {
+		m.trip(siteAct, string(replica))
+		do()
+	})
+	if failure != "" {
+		a, _ := m.assignment(replica)
+		m.setAside(aside{Site: siteAct, Name: string(replica), Subject: "replica " + string(replica),
+			Key: keyOf(string(a.Workload)), Content: content, Text: "acting on it failed: " + failure})
 	}
 }
 
@@ -78,11 +99,8 @@ func (m *Machine) endSurplus(in *instance, other crdt.PeerID) {
 // leftAlone says whether what runs of a workload must stay although it is not among those wanted:
 // no form of its object can be used, or nobody has said yet whether there is one.
 func (m *Machine) leftAlone(key crdt.Key) bool {
-	if _, aside := m.planner.aside[key]; aside && m.live(key) {
-		return true
-	}
 	if o := m.objects[key]; o != nil {
-		return o.frozen
+		return o.frozen || o.merged.Live && m.isAsideNow(sitePlan, key.String(), o.digest)
 	}
 	return !m.settled()
 }

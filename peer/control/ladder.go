@@ -10,14 +10,17 @@ import (
 // advance gives every instance that has no action under way its next one.
 func (m *Machine) advance() {
 	for _, id := range m.heldIDs {
-		in := m.held[id]
-		if in.inflight != nil || in.retryAt > m.now.Elapsed || m.sleeps(in) {
-			continue
+		if in := m.held[id]; in.inflight == nil && in.retryAt <= m.now.Elapsed {
+			m.act(in.record.Replica, in.record.Revision, func() { m.climb(in) })
 		}
-		action := in.next(m.now.Elapsed)
-		if action == nil {
-			continue
-		}
+	}
+}
+
+func (m *Machine) climb(in *instance) {
+	if m.sleeps(in) {
+		return
+	}
+	if action := in.next(m.now.Elapsed); action != nil {
 		in.inflight = action
 		m.rowDirty = true
 		m.out.Actions = append(m.out.Actions, *action)

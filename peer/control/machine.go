@@ -29,6 +29,14 @@ type Config struct {
 	// machines of one simulation can share what they decode. The result is never changed.
 	Decode func(body []byte) (*wire.Observation, error)
 
+	// Read makes the workload of an object's fields, and Plan plans a view; nil means what manifest and placement
+	// do. They are here for the same reason. What they return is never changed.
+	Read func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
+	Plan func(view placement.View) placement.Plan
+
+	// Build names the version of the program. What was set aside by another build is tried again.
+	Build string
+
 	// MayWrite says whether a peer may write intent; nil means that all may. Only such peers
 	// propose and close floors.
 	MayWrite func(peer crdt.PeerID) bool
@@ -81,10 +89,14 @@ type Machine struct {
 	rows         map[crdt.PeerID]*row // the newest of each peer, this one's own included
 	greet        []crdt.PeerID        // peers that just came: they get this peer's row directly
 	liveDirty    bool
-	ids          []crdt.PeerID  // see peerIDs
-	healFrom     time.Duration  // when the first failed peer of a healing cut was back
-	healDue      time.Duration  // not before this does another such time begin
-	selfAddr     netip.AddrPort // where this peer gossips, as the membership layer says
+	liveIDs      []crdt.PeerID           // other peers that answer, sorted
+	lost         map[crdt.PeerID]*member // those that neither answer nor left
+	pending      map[crdt.PeerID]*member // those with a deadline
+	waiting      int                     // how many of them must send a row before anything new is started
+	ids          []crdt.PeerID           // see peerIDs
+	healFrom     time.Duration           // when the first failed peer of a healing cut was back
+	healDue      time.Duration           // not before this does another such time begin
+	selfAddr     netip.AddrPort          // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
 
 	room     gossip.Room
@@ -97,6 +109,16 @@ type Machine struct {
 	unsealed bool   // body was not sealed yet
 	sequence uint64
 
+	floors    forgetting
+	clocks    clocks
+	disputes  map[crdt.Key]bool // objects with conflicts
+	news      map[crdt.Key]*arrivals
+	acks      []awaited
+	remindDue time.Duration
+	asides    map[string]*aside
+	auditMore int
+	rowTokens tokens
+
 	planner     planner
 	held        map[runtime.InstanceID]*instance
 	heldIDs     []runtime.InstanceID          // sorted
@@ -106,10 +128,7 @@ type Machine struct {
 	version     uint64
 	touched     bool // a reader could see a change since the last flush
 
-	// What P13 guards; tests put failing ones here.
-	read     func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
 	lastRead reading
-	plan     func(placement.View) placement.Plan
 }
 
 // New returns a machine that resumes from saved.
@@ -117,6 +136,12 @@ func New(config Config, saved Saved) *Machine {
 	config.Tuning = config.Tuning.withDefaults()
 	if config.Decode == nil {
 		config.Decode = decodeRow
+	}
+	if config.Read == nil {
+		config.Read = readForm
+	}
+	if config.Plan == nil {
+		config.Plan = placement.View.Plan
 	}
 	set := crdt.NewSet()
 	m := &Machine{
@@ -126,6 +151,11 @@ func New(config Config, saved Saved) *Machine {
 		objects:      map[crdt.Key]*object{},
 		objectsDirty: map[crdt.Key]bool{},
 		members:      map[crdt.PeerID]*member{},
+		lost:         map[crdt.PeerID]*member{},
+		pending:      map[crdt.PeerID]*member{},
+		disputes:     map[crdt.Key]bool{},
+		news:         map[crdt.Key]*arrivals{},
+		asides:       map[string]*aside{},
 		rows:         map[crdt.PeerID]*row{},
 		room:         config.Self.Room,
 		health:       config.Self.Health,
@@ -135,12 +165,12 @@ func New(config Config, saved Saved) *Machine {
 		refusals:     map[refusalKey]*refusal{},
 		notes:        newNoteLog(),
 		version:      config.Boot << 32,
-		read:         readForm,
-		plan:         placement.View.Plan,
 	}
 	m.spread = replication.New(m.self, set, config.Pick)
 	m.planner.stale, m.planner.wantedStale = true, true
+	m.resumeAside(saved.Records)
 	m.resumeIntent(saved.Ops)
+	m.resumeFloors(saved.Records)
 	m.resumeBook(saved.Book)
 	m.adopt(saved.Instances)
 	m.refreshObjects()

@@ -317,7 +317,7 @@ func TestAdmission(t *testing.T) {
 	if err := w.start(nil); err != nil {
 		t.Fatal(err)
 	}
-	w.machine.plan = func(v placement.View) placement.Plan {
+	w.machine.config.Plan = func(v placement.View) placement.Plan {
 		plan := v.Plan()
 		for i := range plan.Assignments {
 			plan.Assignments[i].Peer = placement.PeerID(w.machine.self)

@@ -26,6 +26,51 @@ type member struct {
 	// something runs there. confirm is when that is taken for granted; 0 when fresh or away.
 	fresh   bool
 	confirm time.Duration
+
+	listed lists // where list has entered it
+}
+
+// lists says in which of a machine's lists of members one is, so that no flush has to look at all of them.
+type lists struct {
+	live    bool
+	lost    bool // neither live nor left
+	pending bool // waits for its row, or to be confirmed
+	waiting bool // waits for its row
+}
+
+// list enters a member where it belongs, after any change of it.
+func (m *Machine) list(id crdt.PeerID, n *member) {
+	now := lists{
+		live:    n.live(),
+		lost:    !n.live() && n.State != gossip.Left,
+		pending: n.wait != 0 || n.confirm != 0,
+		waiting: n.wait != 0,
+	}
+	was := n.listed
+	n.listed = now
+	if now.live != was.live {
+		at, _ := slices.BinarySearch(m.liveIDs, id)
+		if now.live {
+			m.liveIDs = slices.Insert(m.liveIDs, at, id)
+		} else {
+			m.liveIDs = slices.Delete(m.liveIDs, at, at+1)
+		}
+	}
+	enter(m.lost, id, n, now.lost)
+	enter(m.pending, id, n, now.pending)
+	if now.waiting && !was.waiting {
+		m.waiting++
+	} else if !now.waiting && was.waiting {
+		m.waiting--
+	}
+}
+
+func enter(set map[crdt.PeerID]*member, id crdt.PeerID, n *member, in bool) {
+	if in {
+		set[id] = n
+	} else {
+		delete(set, id)
+	}
 }
 
 func (n *member) live() bool {
@@ -39,16 +84,19 @@ func (m *Machine) resumeBook(book []gossip.Member) {
 			continue
 		}
 		known.State = gossip.Failed
-		m.members[id] = &member{Member: known}
+		n := &member{Member: known}
+		m.members[id] = n
+		m.list(id, n)
 	}
 }
 
 // startWaits begins to wait for the peers of the book. It runs in the first flush, which alone knows the time.
 func (m *Machine) startWaits() {
-	for _, n := range m.members {
+	for id, n := range m.members {
 		if !n.heard {
 			n.since = m.now.Elapsed
 			n.wait = m.now.Elapsed + m.config.Tuning.Settle
+			m.list(id, n)
 		}
 	}
 }
@@ -73,6 +121,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	}
 	n.heard = true
 	m.remember(was, news)
+	defer m.list(id, n)
 	switch {
 	case news.State == gossip.Left:
 		m.left(id, n, wasLeft)
@@ -133,6 +182,7 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 		n.leftBoot = r.version.Boot
 	}
 	delete(m.rows, id)
+	m.heardOf(id)
 	m.spread.Forget(id)
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
 }
@@ -145,10 +195,12 @@ func (m *Machine) rowCame(id crdt.PeerID) {
 		n = &member{Member: gossip.Member{Self: gossip.Self{ID: gossip.PeerID(id)}, State: gossip.Failed},
 			since: m.now.Elapsed, wait: m.now.Elapsed + m.config.Tuning.Settle}
 		m.members[id] = n
+		m.list(id, n)
 	}
 	if n.live() {
-		m.confirmed(n)
+		m.confirmed(id, n)
 	}
+	m.heardOf(id)
 	m.spokeUp(id)
 }
 
@@ -167,6 +219,7 @@ func (m *Machine) spokeUp(id crdt.PeerID) {
 	}
 	n.spoke = true
 	n.wait = m.now.Elapsed + m.config.Tuning.Settle
+	m.list(id, n)
 	m.healing()
 }
 
@@ -180,18 +233,20 @@ func (m *Machine) healing() {
 	if until <= m.now.Elapsed {
 		return
 	}
-	for _, n := range m.members {
+	for id, n := range m.lost {
 		if n.heard && n.State == gossip.Failed {
 			n.wait = max(n.wait, until)
+			m.list(id, n)
 		}
 	}
 }
 
-func (m *Machine) confirmed(n *member) {
+func (m *Machine) confirmed(id crdt.PeerID, n *member) {
 	if !n.fresh || n.wait != 0 {
 		m.touched, m.planner.stale = true, true
 	}
 	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
+	m.list(id, n)
 }
 
 // confirmFrom takes a peer's own word that the row held of it is its newest.
@@ -201,26 +256,27 @@ func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 		return
 	}
 	if told, ok := message.OwnRow(from); ok && told == r.version {
-		m.confirmed(n)
+		m.confirmed(from, n)
 	}
 }
 
 // passTime ends what waited for a moment that has come.
 func (m *Machine) passTime() {
-	for _, n := range m.members {
+	for id, n := range m.pending {
 		if n.wait != 0 && n.wait <= m.now.Elapsed {
 			n.wait, n.gaveUp = 0, n.gaveUp || n.live()
 			m.planner.stale = m.planner.stale || !n.heard
 		}
 		if n.confirm != 0 && n.confirm <= m.now.Elapsed {
-			m.confirmed(n)
+			m.confirmed(id, n)
 		}
+		m.list(id, n)
 	}
 	m.expireRefusals()
 }
 
 func (m *Machine) memberDeadlines(at func(time.Duration)) {
-	for _, n := range m.members {
+	for _, n := range m.pending {
 		if n.wait != 0 {
 			at(n.wait)
 		}
@@ -231,31 +287,18 @@ func (m *Machine) memberDeadlines(at func(time.Duration)) {
 }
 
 // settled says whether everybody who may hold something has said what it holds, or had the time to.
-func (m *Machine) settled() bool {
-	for _, n := range m.members {
-		if n.wait != 0 {
-			return false
-		}
-	}
-	return true
-}
+func (m *Machine) settled() bool { return m.waiting == 0 }
 
 // tellLive hands the peers that answer to replication, and greets those that just came with this
 // peer's own row, so that they need not wait for a reconciliation.
 func (m *Machine) tellLive() {
 	if m.liveDirty {
 		m.liveDirty = false
-		var live []crdt.PeerID
-		for _, id := range m.peerIDs() {
-			if id != m.self && m.members[id].live() {
-				live = append(live, id)
-			}
-		}
-		m.spread.Live(live)
+		m.spread.Live(m.liveIDs)
 	}
 	own, ok := m.spread.Row(m.self)
 	for _, id := range m.greet {
-		if ok && m.members[id].live() {
+		if ok && m.members[id].live() && m.greets(id) {
 			push := replication.Message{Rows: &replication.Rows{Rows: []replication.Row{own}}}
 			m.out.Send = append(m.out.Send, Send{To: id, Message: push})
 		}
@@ -263,14 +306,26 @@ func (m *Machine) tellLive() {
 	m.greet = m.greet[:0]
 }
 
-func (m *Machine) peersLive() bool {
-	for _, n := range m.members {
-		if n.live() {
-			return true
-		}
+const (
+	greetAll  = 16 // live peers up to which each of them greets who comes
+	greetMost = 4  // greet it where there are more: those that follow it in the order of IDs
+)
+
+// greets says whether this peer is one of those that greet who comes.
+func (m *Machine) greets(id crdt.PeerID) bool {
+	if len(m.liveIDs) <= greetAll {
+		return true
 	}
-	return false
+	from, _ := slices.BinarySearch(m.liveIDs, id)
+	own, _ := slices.BinarySearch(m.liveIDs, m.self)
+	between := own - from - 1
+	if between < 0 {
+		between += len(m.liveIDs)
+	}
+	return between < greetMost
 }
+
+func (m *Machine) peersLive() bool { return len(m.liveIDs) > 0 }
 
 // peerIDs lists all peers known, this one included, sorted. It must not be changed.
 func (m *Machine) peerIDs() []crdt.PeerID {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,15 +42,34 @@ func (m *Machine) resumeIntent(ops []crdt.Op) {
 }
 
 func (m *Machine) resumeObject(key crdt.Key, ops []crdt.Op) {
+	slices.SortFunc(ops, func(a, b crdt.Op) int { return compareStamps(a.Stamp, b.Stamp) })
+	content := contentOf(ops)
+	leaveOut := func(text string) {
+		m.objects[key] = &object{merged: crdt.Object{Key: key}, frozen: true, faults: []string{text}}
+		m.noteInvalid(key, m.objects[key].faults)
+	}
+	if m.isAside(siteMerge, key.String(), content) {
+		leaveOut(m.asides[asideName(siteMerge, key.String())].Text)
+		return
+	}
 	defer func() {
 		if r := recover(); r != nil {
-			m.objects[key] = &object{merged: crdt.Object{Key: key}, frozen: true, faults: []string{asideText(r)}}
-			m.noteInvalid(key, m.objects[key].faults)
+			leaveOut(asideText(r))
+			m.setAside(aside{Site: siteMerge, Name: key.String(), Subject: key.String(), Key: key, Content: content, Text: asideText(r)})
 		}
 	}()
-	slices.SortFunc(ops, func(a, b crdt.Op) int { return compareStamps(a.Stamp, b.Stamp) })
+	m.trip(siteMerge, key.String())
 	m.set.AddObject(key, ops)
 	m.objectsDirty[key] = true
+}
+
+// contentOf hashes operations.
+func contentOf(ops []crdt.Op) [32]byte {
+	var text []byte
+	for i := range ops {
+		text = append(text, ops[i].Hash[:]...)
+	}
+	return sha256.Sum256(text)
 }
 
 func (m *Machine) refreshObjects() {
@@ -67,10 +87,11 @@ func (m *Machine) refreshObject(key crdt.Key) {
 	old := m.objects[key]
 	digest := m.set.ObjectDigest(key)
 	if old != nil && old.digest == digest && digest != ([32]byte{}) {
+		delete(m.news, key)
 		return
 	}
 	m.touched = true
-	o := m.interpret(key)
+	o := m.interpret(key, digest)
 	o.digest = digest
 	if o.workload != nil || o.frozen || old != nil && (old.workload != nil || old.frozen) {
 		m.planner.wantedStale, m.planner.stale = true, true
@@ -79,29 +100,41 @@ func (m *Machine) refreshObject(key crdt.Key) {
 	if digest == ([32]byte{}) && !o.frozen {
 		delete(m.objects, key)
 	}
+	m.tellHistory(key, old, o)
+	if key == floorKey {
+		m.floorChanged()
+		return
+	}
 	m.noteObject(key, old, o)
 }
 
 // interpret turns the operations of one object into what they ask for.
-func (m *Machine) interpret(key crdt.Key) (o *object) {
+func (m *Machine) interpret(key crdt.Key, digest [32]byte) (o *object) {
 	defer func() {
 		if r := recover(); r != nil {
 			o = &object{merged: crdt.Object{Key: key}, frozen: true, faults: []string{asideText(r)}}
+			m.asideObject(key, digest, asideText(r))
 		}
 	}()
 	merged, known := m.set.Object(key)
 	o = &object{merged: merged}
 	o.merged.Key = key
+	if known && key != floorKey {
+		o.conflicts = len(dispute(&o.merged))
+	}
 	if !known || !merged.Live {
 		return o
 	}
-	for _, f := range merged.Fields {
-		if len(f.Conflicts) > 0 {
-			o.conflicts++
-		}
+	if m.isAside(siteRead, key.String(), digest) {
+		o.faults, o.frozen = []string{m.asides[asideName(siteRead, key.String())].Text}, true
+		return o
 	}
-	if o.workload, o.faults = m.form(key, merged.Fields); o.faults != nil {
+	var failed bool
+	if o.workload, o.faults, failed = m.tryForm(key, merged.Fields); o.faults != nil {
 		o.workload, o.frozen = m.lastForm(key), true
+	}
+	if failed {
+		m.asideObject(key, digest, o.faults[0])
 	}
 	if o.workload != nil {
 		o.wanted = wantedOf(o.workload)
@@ -109,25 +142,36 @@ func (m *Machine) interpret(key crdt.Key) (o *object) {
 	return o
 }
 
+func (m *Machine) asideObject(key crdt.Key, digest [32]byte, text string) {
+	m.setAside(aside{Site: siteRead, Name: key.String(), Subject: key.String(), Key: key, Content: digest, Text: text})
+}
+
 // form reads fields as a valid object; a failure of the code that reads them is a fault too (P13).
 func (m *Machine) form(key crdt.Key, fields []crdt.Field) (w *manifest.Workload, faults []string) {
+	w, faults, _ = m.tryForm(key, fields)
+	return w, faults
+}
+
+// tryForm is form, and says whether the code failed.
+func (m *Machine) tryForm(key crdt.Key, fields []crdt.Field) (w *manifest.Workload, faults []string, failed bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			w, faults = nil, []string{asideText(r)}
+			w, faults, failed = nil, []string{asideText(r)}, true
 		}
 	}()
 	if ownKind(key.Kind) {
-		return nil, nil
+		return nil, nil, false
 	}
 	if m.lastRead.is(key, fields) {
-		return m.lastRead.workload, nil
+		return m.lastRead.workload, nil, false
 	}
-	w, found := m.read(key, fields)
+	m.trip(siteRead, key.String())
+	w, found := m.config.Read(key, fields)
 	if len(found) > 0 {
-		return nil, found.Strings()
+		return nil, found.Strings(), false
 	}
 	m.lastRead = reading{key: key, fields: fields, workload: w}
-	return w, nil
+	return w, nil, false
 }
 
 // reading is the last valid form that was read: a write is read once to check it and once when it has been merged.
@@ -144,18 +188,10 @@ func (r reading) is(key crdt.Key, fields []crdt.Field) bool {
 }
 
 // ownKind says whether objects of this kind are written by peers for themselves, and are no manifests.
-func ownKind(kind string) bool { return kind == "Ticket" }
+func ownKind(kind string) bool { return kind == "Ticket" || kind == floorKey.Kind }
 
 func readForm(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
-	tree := manifest.Tree(key, fields)
-	if faults := manifest.Validate(key, tree); len(faults) > 0 {
-		return nil, faults
-	}
-	w, runs := manifest.WorkloadOf(key, tree)
-	if !runs {
-		return nil, nil
-	}
-	return &w, nil
+	return manifest.Read(key, manifest.Tree(key, fields))
 }
 
 // mostForms bounds how many earlier forms of an object are tried.
@@ -175,7 +211,11 @@ func (m *Machine) lastForm(key crdt.Key) *manifest.Workload {
 		if !known || !merged.Live {
 			break
 		}
-		if w, faults := m.form(key, merged.Fields); faults == nil {
+		w, faults, failed := m.tryForm(key, merged.Fields)
+		if failed {
+			break
+		}
+		if faults == nil {
 			return w
 		}
 	}
@@ -202,10 +242,7 @@ func (m *Machine) noteObject(key crdt.Key, old, o *object) {
 	if o.faults != nil {
 		m.noteInvalid(key, o.faults)
 	}
-	if o.conflicts > 0 && (old == nil || o.conflicts > old.conflicts) {
-		m.note(Note{Warning: true, Reason: "Conflict", Object: key,
-			Text: fmt.Sprintf("%d fields were written by several who had not seen each other; the highest stamp is in force", o.conflicts)})
-	}
+	m.noteDispute(key, old, o)
 }
 
 func (m *Machine) noteInvalid(key crdt.Key, faults []string) {

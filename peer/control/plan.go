@@ -1,9 +1,9 @@
 package control
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -27,8 +27,7 @@ type planner struct {
 	progress []progress
 	view     placement.View
 	plan     placement.Plan
-	mine     []int                 // assignments to this peer
-	aside    map[crdt.Key][32]byte // workloads whose planning failed, in the form that did
+	mine     []int // assignments to this peer
 }
 
 // span is the part of base that belongs to one workload.
@@ -86,7 +85,7 @@ func (m *Machine) gatherWanted() {
 	p.index = make(map[placement.ReplicaID]int32, len(p.index))
 	for _, key := range m.sortedKeys() {
 		o := m.objects[key]
-		if o.workload == nil || p.setAside(key, o) {
+		if o.workload == nil || m.isAside(sitePlan, key.String(), o.digest) {
 			continue
 		}
 		from := len(p.base)
@@ -96,16 +95,6 @@ func (m *Machine) gatherWanted() {
 			p.index[p.base[i].Replica] = int32(i)
 		}
 	}
-}
-
-// setAside says whether the planning of an object failed in just this form.
-func (p *planner) setAside(key crdt.Key, o *object) bool {
-	digest, ok := p.aside[key]
-	if ok && digest != o.digest {
-		delete(p.aside, key)
-		return false
-	}
-	return ok
 }
 
 func (m *Machine) sortedKeys() []crdt.Key {
@@ -188,51 +177,64 @@ func (m *Machine) countProgress(r *row, peer *placement.Peer) {
 	}
 }
 
-// tryPlan plans, and where that fails finds the workloads that make it fail, sets them aside and
-// plans the others. False: it fails without any of them, and the plan before stands.
+// mostCulprits bounds how many workloads are found to make one plan fail; each costs as many plans as
+// their number has binary digits.
+const mostCulprits = 16
+
+// tryPlan plans. Where that fails it finds the workloads that make it fail, sets them aside and
+// plans the others. False: it fails without any, and the plan before stands.
 func (m *Machine) tryPlan() (placement.Plan, bool) {
-	plan, failure := m.guardedPlan(m.planner.view)
-	if failure == "" {
-		return plan, true
+	plan, failure := m.planFirst(len(m.planner.spans))
+	for range mostCulprits {
+		if failure == "" || !m.blame(failure) {
+			break
+		}
+		m.gatherWanted()
+		m.buildView()
+		plan, failure = m.planFirst(len(m.planner.spans))
 	}
-	m.blame(failure)
-	m.gatherWanted()
-	m.buildView()
-	if plan, failure = m.guardedPlan(m.planner.view); failure == "" {
-		return plan, true
+	if failure != "" {
+		m.note(Note{Warning: true, Reason: "PlanFailed", Text: "the plan before stands: " + failure})
+		return placement.Plan{}, false
 	}
-	m.note(Note{Warning: true, Reason: "PlanFailed", Text: "the plan before stands: " + failure})
-	return placement.Plan{}, false
+	return plan, true
 }
 
-// blame plans every workload alone, and sets aside those for which that fails.
-func (m *Machine) blame(failure string) {
+// blame sets aside the workload without which, and without those after it, planning does not fail.
+func (m *Machine) blame(failure string) bool {
 	p := &m.planner
-	for i, s := range p.spans {
-		alone := p.view
-		alone.Wanted = p.view.Wanted[p.ranges[i][0]:p.ranges[i][1]]
-		if _, failure := m.guardedPlan(alone); failure == "" {
-			continue
-		}
-		if p.aside == nil {
-			p.aside = map[crdt.Key][32]byte{}
-		}
-		key := s.object.workload.Key
-		p.aside[key] = s.object.digest
-		m.noteInvalid(key, []string{planAsideText})
+	if _, without := m.planFirst(0); without != "" || len(p.spans) == 0 {
+		return false
 	}
-	m.note(Note{Warning: true, Reason: "PlanFailed", Text: fmt.Sprintf("planning failed, and %d workloads are set aside: %s", len(p.aside), failure)})
+	n := sort.Search(len(p.spans)-1, func(i int) bool {
+		_, failed := m.planFirst(i + 1)
+		return failed != ""
+	})
+	o := p.spans[n].object
+	key := o.workload.Key
+	m.setAside(aside{Site: sitePlan, Name: key.String(), Subject: key.String(), Key: key, Content: o.digest, Text: planAsideText + ": " + failure})
+	m.noteInvalid(key, []string{planAsideText})
+	return true
 }
 
 const planAsideText = "set aside, because planning it failed: what runs of it is left as it is"
 
-func (m *Machine) guardedPlan(v placement.View) (plan placement.Plan, failure string) {
-	defer func() {
-		if r := recover(); r != nil {
-			plan, failure = placement.Plan{}, panicText(r)
+// planFirst plans the first n workloads of the view.
+func (m *Machine) planFirst(n int) (plan placement.Plan, failure string) {
+	p := &m.planner
+	view := p.view
+	if n < len(p.spans) {
+		view.Wanted = view.Wanted[:p.ranges[n][0]]
+	}
+	failure = guard(func() {
+		if m.config.Trip != nil {
+			for _, s := range p.spans[:n] {
+				m.trip(sitePlan, s.object.workload.Key.String())
+			}
 		}
-	}()
-	return m.plan(v), ""
+		plan = m.config.Plan(view)
+	})
+	return plan, failure
 }
 
 // assignment finds where the plan puts a replica.

@@ -50,7 +50,7 @@ func (m *Machine) Invalid(key crdt.Key) []string {
 		return nil
 	}
 	faults := slices.Clone(o.faults)
-	if digest, aside := m.planner.aside[key]; aside && digest == o.digest {
+	if m.isAsideNow(sitePlan, key.String(), o.digest) {
 		faults = append(faults, planAsideText)
 	}
 	return faults

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,27 +29,50 @@ type row struct {
 }
 
 // takeRow keeps a newer row of another peer. One that cannot be read is set aside, and the one before stands.
-func (m *Machine) takeRow(sealed replication.Row) {
+func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	if sealed.Peer == m.self {
 		return
 	}
-	observation, err := m.readRow(sealed)
+	content := sha256.Sum256(sealed.Body)
+	if m.isAside(siteDecode, string(sealed.Peer), content) {
+		return
+	}
+	observation, failed, err := m.readRow(sealed)
 	if err != nil {
 		m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
 			Text: "the row of " + m.peerName(sealed.Peer) + " was set aside: " + err.Error()})
+		m.audit(AuditEntry{Reason: "invalid", Subject: "the row of " + m.peerName(sealed.Peer), Writer: sealed.Peer, From: from, Text: err.Error()})
+		if failed {
+			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: "the row of " + m.peerName(sealed.Peer), Content: content, Text: err.Error()})
+		}
 		return
 	}
+	if from == sealed.Peer {
+		m.measure(from, observation.At)
+	}
+	m.rowOfFloor(sealed.Peer, observation)
 	m.setRow(sealed.Peer, newRow(sealed.Peer, observation), sealed.Version)
 	m.rowCame(sealed.Peer)
 }
 
-func (m *Machine) readRow(sealed replication.Row) (o *wire.Observation, err error) {
+func (m *Machine) readRow(sealed replication.Row) (o *wire.Observation, failed bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			o, err = nil, fmt.Errorf("reading it failed: %s", panicText(r))
+			o, failed, err = nil, true, fmt.Errorf("reading it failed: %s", panicText(r))
 		}
 	}()
-	return m.config.Decode(sealed.Body)
+	m.trip(siteDecode, string(sealed.Peer))
+	o, err = m.config.Decode(sealed.Body)
+	return o, false, err
+}
+
+// rowOfFloor looks again at what of forgetting waited for another peer's word.
+func (m *Machine) rowOfFloor(peer crdt.PeerID, o *wire.Observation) {
+	old := m.rows[peer]
+	if old == nil || !bytes.Equal(old.observation.Applied, o.Applied) ||
+		!bytes.Equal(old.observation.Mark, o.Mark) || !bytes.Equal(old.observation.MarkDigest, o.MarkDigest) {
+		m.floors.lookSoon(m.now.Elapsed)
+	}
 }
 
 func newRow(peer crdt.PeerID, o *wire.Observation) *row {
@@ -114,6 +138,7 @@ func (m *Machine) observe() {
 			Reason: m.refusals[key].reason, ForMillis: m.config.Tuning.RefuseFor.Milliseconds(),
 		})
 	}
+	o.Applied, o.Mark, o.MarkDigest = m.floorRow()
 	body := wire.EncodeObservation(*o)
 	if m.body != nil && bytes.Equal(body, m.body) {
 		return
@@ -160,7 +185,7 @@ func (c *container) observed() wire.Container {
 
 // sealRow signs this peer's row and spreads it, where it says something new.
 func (m *Machine) sealRow() {
-	if !m.unsealed {
+	if !m.unsealed || !m.rowTokens.take(m.now.Elapsed, m.rowEach()) {
 		return
 	}
 	m.unsealed = false
@@ -168,6 +193,7 @@ func (m *Machine) sealRow() {
 	own := m.rows[m.self]
 	stamped := *own.observation
 	stamped.At = millis(m.now.Wall)
+	stamped.Latest = uint64(m.lastOwn)
 	own.observation = &stamped
 	own.version = replication.Version{Boot: m.config.Boot, Sequence: m.sequence}
 	own.at = m.now.Elapsed
@@ -175,6 +201,44 @@ func (m *Machine) sealRow() {
 		Peer: m.self, Version: own.version, Body: wire.EncodeObservation(stamped),
 	}, m.config.Sign)
 	m.out.Send = append(m.out.Send, sends(m.spread.Observe(sealed))...)
+}
+
+// rowBurst is how many rows may follow each other at once.
+const rowBurst = 8
+
+// rowEach is how often rows are made in the long run: the more peers must hear of each, the more seldom.
+func (m *Machine) rowEach() time.Duration {
+	return m.config.Tuning.RowEach * time.Duration(1+len(m.liveIDs)/64)
+}
+
+// tokens limits a rate: each is there again after a while.
+type tokens struct {
+	spent [rowBurst]time.Duration // when the last ones were taken
+	at    int
+	n     int
+}
+
+func (t *tokens) take(now, each time.Duration) bool {
+	if t.n == rowBurst && now < t.free(each) {
+		return false
+	}
+	t.spent[t.at] = now
+	t.at, t.n = (t.at+1)%rowBurst, min(t.n+1, rowBurst)
+	return true
+}
+
+// free is when the next one is there.
+func (t *tokens) free(each time.Duration) time.Duration {
+	if t.n < rowBurst {
+		return 0
+	}
+	return t.spent[t.at] + rowBurst*each
+}
+
+func (m *Machine) rowDeadlines(at func(time.Duration)) {
+	if m.unsealed {
+		at(m.rowTokens.free(m.rowEach()))
+	}
 }
 
 // rowSays reports whether a live peer has itself said, since it last came, that an instance is ready there.

@@ -115,7 +115,7 @@ type SkewReport struct {
 type Skew struct {
 	Peer  crdt.PeerID
 	Ahead time.Duration
-	Rows  int // measurements that the figure is the median of
+	Rows  int // measurements behind the figure
 }
 
 // FloorStatus is how far the cluster is with forgetting its deletions.

@@ -448,14 +448,14 @@ func (w *world) breakVerb(args []string) error {
 	case "record":
 		w.instances[w.instance(args[1])].Spec.Note = []byte("{")
 	case "read":
-		w.machine.read = func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
+		w.machine.config.Read = func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
 			if key.Name == args[1] {
 				panic("index out of range")
 			}
 			return readForm(key, fields)
 		}
 	case "plan":
-		w.machine.plan = func(v placement.View) placement.Plan {
+		w.machine.config.Plan = func(v placement.View) placement.Plan {
 			for _, want := range v.Wanted {
 				if strings.HasSuffix(string(want.Workload), "/"+args[1]) {
 					panic("division by zero")

@@ -9,33 +9,49 @@ import (
 
 // write answers a user's command. What it accepts is merged here, kept for the disk and pushed.
 func (m *Machine) write(w Write) {
-	stamp, err := m.accept(w)
-	m.out.Replies = append(m.out.Replies, Reply{Request: w.Request, Stamp: stamp, Err: err})
+	reply := Reply{Request: w.Request}
+	reply.Stamp, reply.Op, reply.Err = m.accept(w)
+	m.out.Replies = append(m.out.Replies, reply)
 }
 
-func (m *Machine) accept(w Write) (stamp crdt.Stamp, err error) {
+func (m *Machine) accept(w Write) (stamp crdt.Stamp, id crdt.OpID, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			stamp, err = crdt.Stamp{}, &InvalidError{Faults: []string{asideText(r)}}
+			stamp, id, err = crdt.Stamp{}, crdt.OpID{}, &InvalidError{Faults: []string{asideText(r)}}
 		}
 	}()
 	m.refreshObjects()
 	if err := m.allowed(w); err != nil {
-		return crdt.Stamp{}, err
+		return crdt.Stamp{}, id, err
 	}
 	if w.Verb == crdt.Update && len(w.Changes) == 0 {
-		return m.objects[w.Key].merged.Modified, nil
+		ids := m.OpsOf(w.Key)
+		m.await(ids[len(ids)-1], w.Acks)
+		return m.objects[w.Key].merged.Modified, ids[len(ids)-1], nil
 	}
 	op := m.compose(w)
 	if faults := m.preview(op); faults != nil {
-		return crdt.Stamp{}, &InvalidError{Faults: faults}
+		return crdt.Stamp{}, id, &InvalidError{Faults: faults}
 	}
-	m.lastOwn = op.Stamp.Time
-	delta, outgoing := m.spread.Write(op)
-	m.merged(delta)
-	m.out.Send = append(m.out.Send, sends(outgoing)...)
+	if err := m.commitOwn(op, w.Acks); err != nil {
+		return crdt.Stamp{}, id, err
+	}
 	m.refreshObjects()
-	return op.Stamp, nil
+	return op.Stamp, op.ID(), nil
+}
+
+// commitOwn merges an operation of this peer, keeps it for the disk and pushes it.
+func (m *Machine) commitOwn(op crdt.Op, acks int) error {
+	m.lastOwn = max(m.lastOwn, op.Stamp.Time)
+	delta, outgoing := m.spread.Write(op, acks)
+	if len(delta.Added) == 0 {
+		return &InvalidError{Faults: []string{fmt.Sprintf("%s: the change has %d bytes, more than fit into one operation, or its time is not to be had", op.Key, len(op.Signed))}}
+	}
+	m.merged(delta)
+	m.rememberOwn(op)
+	m.await(op.ID(), acks)
+	m.out.Send = append(m.out.Send, sends(outgoing)...)
+	return nil
 }
 
 // allowed checks a write against what is there now.
@@ -48,6 +64,9 @@ func (m *Machine) allowed(w Write) error {
 	}
 	if current[m.self] > w.Seen[m.self] {
 		return ErrStale
+	}
+	if w.Verb == crdt.Delete && m.orphaned(w.Key) {
+		return nil // ends what was written by who had not seen the deletion
 	}
 	if live := m.live(w.Key); live == (w.Verb == crdt.Create) {
 		return m.wrongVerb(w, current)

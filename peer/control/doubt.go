@@ -1,0 +1,328 @@
+package control
+
+import (
+	"bytes"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"shoal/crdt"
+	"shoal/peer/replication"
+)
+
+// A peer is in doubt while a floor is in force to which it has not given its word: it is new, its
+// store was lost or restored, or it was forgotten. It cannot know which of what it holds below the
+// floor the others have forgotten, so it compares itself with one that has applied the floor, and
+// drops what that one does not hold. Where several floors are in force, because two sides closed one
+// each, any part of them that holds one not accepted here brings it further.
+
+// doubt is what a peer asks others.
+type doubt struct {
+	floors  []floor    // not accepted
+	asks    []doubtful // the sets of floors that help, one of which is asked for at a time
+	asked   int        // index in asks
+	turnDue time.Duration
+
+	unsure bool      // nobody was found to hold the same since this program started
+	wrote  []crdt.Op // by this peer while unsure or in doubt, oldest first
+
+	rewrote []crdt.OpID // contradicting operations that were written again
+}
+
+// doubtful is a set of floors that a partner may have applied.
+type doubtful struct {
+	floors []floor
+	hash   floorHash
+}
+
+// doubtEach is how long one set of floors is asked for where several would do.
+const doubtEach = 10 * time.Second
+
+func (f *forgetting) inDoubt() bool { return len(f.doubt.floors) > 0 }
+
+// setDoubt begins, changes or ends the doubt.
+func (m *Machine) setDoubt(floors []floor) {
+	f := &m.floors
+	d := &f.doubt
+	same := slices.EqualFunc(d.floors, floors, func(a, b floor) bool { return a.hash == b.hash })
+	d.floors = floors
+	if same && (len(floors) == 0 || len(d.asks) > 0) {
+		return
+	}
+	d.asks, d.asked = f.helpful(), 0
+	if len(floors) == 0 {
+		m.spread.Doubt(nil, floorHash{})
+		return
+	}
+	m.note(Note{Reason: "Doubt", Peer: m.self, Text: m.config.Self.Name + " was not asked when deletions were forgotten, and compares itself with a peer that was"})
+	m.ask()
+}
+
+// helpful lists the sets of floors in force with at least one that is not accepted here, the whole
+// first, then the larger ones.
+func (f *forgetting) helpful() []doubtful {
+	var asks []doubtful
+	for bits := 1<<len(f.current) - 1; bits > 0; bits-- {
+		var part []floor
+		helps := false
+		for i := range f.current {
+			if bits>>i&1 == 1 {
+				part = append(part, f.current[i])
+				helps = helps || !f.hasApplied(f.current[i].hash)
+			}
+		}
+		if helps {
+			asks = append(asks, doubtful{part, hashOf(part)})
+		}
+	}
+	slices.SortStableFunc(asks, func(a, b doubtful) int { return len(b.floors) - len(a.floors) })
+	return asks
+}
+
+func (m *Machine) ask() {
+	d := &m.floors.doubt
+	_, second := joined(d.asks[d.asked].floors)
+	m.spread.Doubt(second, d.asks[d.asked].hash)
+	d.turnDue = m.now.Elapsed + doubtEach
+}
+
+// turnDoubt asks for the next set of floors where several would do.
+func (m *Machine) turnDoubt() {
+	d := &m.floors.doubt
+	if len(d.asks) < 2 || m.now.Elapsed < d.turnDue {
+		return
+	}
+	d.asked = (d.asked + 1) % len(d.asks)
+	m.ask()
+}
+
+// doubtSettled accepts the floors that were asked for: what is below them and held here is what the
+// partner holds, too. dropped is what went for that.
+func (m *Machine) doubtSettled(dropped []crdt.Op) {
+	f := &m.floors
+	d := &f.doubt
+	if len(d.asks) == 0 {
+		return
+	}
+	accepted := slices.Clone(f.applied)
+	accepted = slices.DeleteFunc(accepted, func(a floor) bool {
+		return !slices.ContainsFunc(f.current, func(c floor) bool { return c.hash == a.hash })
+	})
+	for _, c := range d.asks[d.asked].floors {
+		if !f.hasApplied(c.hash) {
+			accepted = append(accepted, c)
+		}
+	}
+	slices.SortFunc(accepted, func(a, b floor) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	f.digests = nil
+	m.record(recordAttest, nil)
+	m.applyFloors(accepted)
+	m.settleFloors()
+	f.lookSoon(m.now.Elapsed)
+	m.writeAgain(dropped, "it was made before this peer knew what it had written earlier")
+	if !f.inDoubt() {
+		m.note(Note{Reason: "Settled", Peer: m.self, Text: m.config.Self.Name + " holds what the others hold"})
+		m.sure()
+	}
+}
+
+// wroteUpTo keeps stamps of this writer rising above what others know of it. The highest half of all
+// times is no peer's honest clock.
+func (m *Machine) wroteUpTo(at crdt.Time) {
+	if at < 1<<63 {
+		m.lastOwn = max(m.lastOwn, at)
+	}
+}
+
+// rememberOwn notes an own write that may have to be made again: until this peer has met another that
+// holds the same, it cannot know whether its store is an old one whose stamps were used already.
+func (m *Machine) rememberOwn(op crdt.Op) {
+	d := &m.floors.doubt
+	if op.Key == floorKey || !d.unsure && !m.floors.inDoubt() {
+		return
+	}
+	d.wrote = append(d.wrote, op)
+	d.wrote = d.wrote[max(0, len(d.wrote)-mostWrites):]
+	m.record(recordWrote, encodeIDs(d.wrote))
+}
+
+// sure ends the time in which own writes may have to be made again.
+func (m *Machine) sure() {
+	d := &m.floors.doubt
+	if m.floors.inDoubt() {
+		return
+	}
+	d.unsure = false
+	if len(d.wrote) > 0 {
+		d.wrote = nil
+		m.record(recordWrote, nil)
+	}
+}
+
+// writeAgain writes those of the dropped operations anew that this peer made while it could not know
+// better. They keep what they had seen.
+func (m *Machine) writeAgain(dropped []crdt.Op, why string) {
+	d := &m.floors.doubt
+	for _, op := range dropped {
+		at := slices.IndexFunc(d.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
+		if at >= 0 {
+			d.wrote = slices.Delete(d.wrote, at, at+1)
+			m.rewrite(op, why)
+		}
+	}
+}
+
+// rewrite makes an own operation again under a new stamp.
+func (m *Machine) rewrite(op crdt.Op, why string) {
+	known := m.set.Seen(op.Key)
+	seen := crdt.Seen{}
+	for writer, at := range op.Seen {
+		if at = min(at, known[writer]); at > 0 {
+			seen[writer] = at
+		}
+	}
+	if own := known[m.self]; own > 0 {
+		seen[m.self] = own
+	}
+	again := m.compose(Write{Key: op.Key, Verb: op.Verb, Seen: seen, Manager: op.Manager, User: op.User, Changes: op.Changes})
+	text := "written again under a new stamp: " + why
+	if err := m.commitOwn(again, 0); err != nil {
+		text = "could not be written again: " + err.Error()
+	}
+	m.audit(AuditEntry{Reason: "rewritten", Subject: opSubject(op.ID()), Key: op.Key, Writer: m.self, Text: text})
+	m.note(Note{Warning: true, Reason: "Rewritten", Object: op.Key, Text: text})
+}
+
+// contradicted writes again what lost to another operation of this peer with the same stamp: both
+// were its own, made on two sides of a restored store.
+func (m *Machine) contradicted(delta crdt.Delta, received Received, refused []replication.Refusal) {
+	const why = "another of this peer has the same stamp; was its store restored?"
+	for _, op := range delta.Dropped {
+		if op.Stamp.Writer == m.self && slices.ContainsFunc(delta.Added, func(a crdt.Op) bool {
+			return a.Key == op.Key && a.Stamp == op.Stamp && a.Hash != op.Hash
+		}) {
+			m.rewrite(op, why)
+		}
+	}
+	for _, r := range refused {
+		if r.Writer != m.self || r.Reason != "contradicts" {
+			continue
+		}
+		d := &m.floors.doubt
+		if op, ok := findOp(received.Message, r.Op); ok && !slices.Contains(d.rewrote, r.Op) {
+			d.rewrote = append(d.rewrote, r.Op)
+			d.rewrote = d.rewrote[max(0, len(d.rewrote)-mostWrites):]
+			m.rewrite(op, why)
+		}
+	}
+}
+
+func findOp(message replication.Message, id crdt.OpID) (found crdt.Op, ok bool) {
+	message.Sift(func(op crdt.Op) bool {
+		if op.ID() == id {
+			found, ok = op, true
+		}
+		return true
+	}, func(replication.Row) bool { return true })
+	return found, ok
+}
+
+func (m *Machine) doubtDeadlines(at func(time.Duration)) {
+	if d := &m.floors.doubt; len(d.asks) > 1 {
+		at(d.turnDue)
+	}
+}
+
+// lostTimes is for how long each peer has not been heard of, counted while this program runs: no
+// step of the wall clock can make a peer forgotten.
+type lostTimes struct {
+	of      map[crdt.PeerID]time.Duration
+	counted time.Duration // up to when
+	saved   time.Duration
+}
+
+// lostSave is how often that is written down.
+const lostSave = time.Hour
+
+func (m *Machine) lostLook() time.Duration {
+	return min(10*time.Minute, m.config.Tuning.ForgetAfter/16)
+}
+
+func (m *Machine) forgotten(id crdt.PeerID) bool {
+	n := m.members[id]
+	return n != nil && !n.live() && m.floors.lost.of[id] >= m.config.Tuning.ForgetAfter
+}
+
+// countLost adds the time that has passed to the times of those who are lost.
+func (m *Machine) countLost() {
+	l := &m.floors.lost
+	span := m.now.Elapsed - l.counted
+	if span < m.lostLook() {
+		return
+	}
+	l.counted = m.now.Elapsed
+	changed := false
+	for id := range l.of {
+		if n := m.members[id]; n == nil || !n.listed.lost {
+			delete(l.of, id)
+			changed = true
+		}
+	}
+	for id := range m.lost {
+		was := l.of[id]
+		l.of[id] = was + span
+		changed = true
+		if was < m.config.Tuning.ForgetAfter && was+span >= m.config.Tuning.ForgetAfter {
+			m.floors.lookSoon(m.now.Elapsed)
+		}
+	}
+	if changed && (m.now.Elapsed >= l.saved+min(lostSave, m.config.Tuning.ForgetAfter/8)) {
+		l.saved = m.now.Elapsed
+		m.record(recordLost, encodeLost(l.of))
+	}
+}
+
+// heardOf ends the time in which a peer was lost.
+func (m *Machine) heardOf(id crdt.PeerID) { delete(m.floors.lost.of, id) }
+
+func (m *Machine) lostDeadlines(at func(time.Duration)) {
+	if len(m.lost) > 0 || len(m.floors.lost.of) > 0 {
+		at(m.floors.lost.counted + m.lostLook())
+	}
+}
+
+func encodeIDs(ops []crdt.Op) []byte {
+	if len(ops) == 0 {
+		return nil
+	}
+	b := []byte{floorVersion}
+	for i := range ops {
+		id := ops[i].ID()
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func encodeLost(lost map[crdt.PeerID]time.Duration) []byte {
+	b := []byte{floorVersion}
+	b = binary.AppendUvarint(b, uint64(len(lost)))
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		b = appendWriter(b, id)
+		b = binary.AppendUvarint(b, uint64(lost[id]/time.Second))
+	}
+	return b
+}
+
+func decodeLost(code []byte) map[crdt.PeerID]time.Duration {
+	lost := map[crdt.PeerID]time.Duration{}
+	r := formReader{rest: code}
+	if r.byte() != floorVersion {
+		return lost
+	}
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		id := r.writer()
+		lost[id] = time.Duration(r.uvarint()) * time.Second
+	}
+	return lost
+}

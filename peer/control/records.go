@@ -1,0 +1,108 @@
+package control
+
+import (
+	"time"
+
+	"shoal/crdt"
+)
+
+// Names of what is kept in Persist.Records. Those of what was set aside begin with recordAside.
+const (
+	recordFloor  = "floor"  // the floors applied here, see encodeFloors
+	recordAttest = "attest" // the words given on the newest mark
+	recordLost   = "lost"   // for how long peers were not heard of
+	recordWrote  = "wrote"  // own operations that may have to be written again
+	recordAside  = "aside/"
+)
+
+func (m *Machine) record(name string, value []byte) {
+	if m.out.Persist.Records == nil {
+		m.out.Persist.Records = map[string][]byte{}
+	}
+	m.out.Persist.Records[name] = value
+}
+
+// resumeFloors takes up what an earlier life of this peer had agreed to. The operations are in the
+// set already: only then may the floors be raised, which refuse what is below them and not held.
+func (m *Machine) resumeFloors(records map[string][]byte) {
+	f := &m.floors
+	f.doubt.unsure = true
+	f.lost.of = decodeLost(records[recordLost])
+	f.decodeAttest(records[recordAttest])
+	m.resumeWrote(records[recordWrote])
+	floors, err := decodeFloors(records[recordFloor])
+	if err != nil || len(floors) == 0 {
+		return // in doubt, if there is a floor
+	}
+	f.applied, f.appliedHash = floors, hashOf(floors)
+	first, second := joined(floors)
+	m.wroteUpTo(second[m.self])
+	m.merged(m.set.Forget(first, second))
+	m.spread.Applied(f.appliedHash)
+}
+
+func (m *Machine) resumeWrote(code []byte) {
+	if len(code) == 0 || code[0] != floorVersion {
+		return
+	}
+	for rest := code[1:]; len(rest) >= 16; rest = rest[16:] {
+		if op, ok := m.set.Op(crdt.OpID(rest[:16])); ok {
+			m.floors.doubt.wrote = append(m.floors.doubt.wrote, op)
+		}
+	}
+}
+
+// FloorStatus returns how far the forgetting of deletions is, and who holds it up.
+func (m *Machine) FloorStatus() FloorStatus {
+	f := &m.floors
+	status := FloorStatus{Registered: m.registered(), Forgettable: m.set.Forgettable(), Retained: m.set.Count(), Pending: f.mark != nil,
+		Closed: f.closed, Applied: f.appliedHash == f.hash, Doubtful: f.inDoubt()}
+	for _, id := range m.peerIDs() {
+		if id != m.self && m.forgotten(id) {
+			status.Forgotten = append(status.Forgotten, id)
+		}
+	}
+	for _, id := range status.Registered {
+		if why := m.holdsUp(id); why != "" {
+			status.Waiting = append(status.Waiting, FloorWait{Peer: id, Name: m.peerName(id), Why: why})
+		}
+	}
+	return status
+}
+
+// holdsUp says why the word of a registered peer is missing; empty if it is not.
+func (m *Machine) holdsUp(id crdt.PeerID) string {
+	f := &m.floors
+	away := ""
+	if n := m.members[id]; id != m.self && !n.live() {
+		away = "it does not answer"
+		if lost := m.floors.lost.of[id]; lost > 0 {
+			away += " for " + lost.Round(time.Second).String()
+		}
+		away += ", and is forgotten after " + m.config.Tuning.ForgetAfter.String()
+	}
+	r := m.rows[id]
+	switch {
+	case r == nil && away != "":
+		return away
+	case r == nil:
+		return "it has not said yet what it holds"
+	case f.mark == nil && !sameHash(r.observation.Applied, f.hash):
+		return either(away, "it has not applied the last floor yet")
+	case f.mark == nil:
+		return ""
+	case string(r.observation.Mark) != string(f.mark.hash[:8]):
+		return either(away, "it has not given its word on the mark yet")
+	}
+	if _, _, digest := m.floorRow(); digest != nil && string(r.observation.MarkDigest) != string(digest) {
+		return either(away, "it holds something else below the mark than this peer")
+	}
+	return ""
+}
+
+func either(first, second string) string {
+	if first != "" {
+		return first
+	}
+	return second
+}
