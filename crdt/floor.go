@@ -188,7 +188,10 @@ func atOrBelow(values []value, p Path) []value {
 
 // Abandon drops retained operations as if they had never come, and what these had overwritten in
 // others lives again. A peer that was forgotten drops so what the others have forgotten meanwhile.
+// What they had overwritten whole must come again from those others: so Abandon also lowers the
+// floors to nothing, and they are to be raised again after that.
 func (s *Set) Abandon(ids []OpID) Delta {
+	s.first, s.second = Seen{}, Seen{}
 	gone := map[Key][]*entry{}
 	for _, id := range ids {
 		if e := s.index.get(id); e != nil && !e.gone {

@@ -91,10 +91,10 @@ type modelEffect struct {
 	value []byte
 }
 
-// contenders are the values that nobody overwrote, the highest stamp first.
-func (m model) contenders() []modelEffect {
+// contenders are the values in the operations kept that nobody overwrote, the highest stamp first.
+func (m model) contenders(kept []Op) []modelEffect {
 	var all []modelEffect
-	for _, op := range m {
+	for _, op := range kept {
 		for p, value := range modelChanges(op) {
 			if !m.overwritten(op, p) && !m.hidden(op, p) {
 				all = append(all, modelEffect{op, p, value})
@@ -107,17 +107,74 @@ func (m model) contenders() []modelEffect {
 	return all
 }
 
+// floor is one that was agreed on.
+type floor struct{ first, second Seen }
+
+func modelCovers(floor Seen, op Op) bool {
+	settled := op.Stamp.Time <= floor[op.Stamp.Writer]
+	for writer, at := range op.Seen {
+		settled = settled && at <= floor[writer]
+	}
+	return settled
+}
+
+// kept are the operations that stay under these floors, which came in this order, oldest first.
+func (m model) kept(floors []floor) []Op {
+	kept := m.retained()
+	for _, f := range floors {
+		for before := -1; before != len(kept); {
+			before = len(kept)
+			kept = slices.DeleteFunc(slices.Clone(kept), func(op Op) bool {
+				return modelCovers(f.first, op) && !m.stays(op, kept, f.second)
+			})
+		}
+	}
+	return kept
+}
+
+// stays says whether anything is left of op but deletions that nobody needs.
+func (m model) stays(op Op, kept []Op, second Seen) bool {
+	if op.Verb == Create {
+		return true
+	}
+	for p, value := range modelChanges(op) {
+		if !m.overwritten(op, p) && (value != nil || m.needed(op, p, kept, second)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m model) needed(op Op, p Path, kept []Op, second Seen) bool {
+	for _, x := range kept {
+		for q, value := range modelChanges(x) {
+			live, inside, outside := !m.overwritten(x, q), q == p || below(q, p), below(p, q)
+			concurrent := !modelSaw(op, x) && !modelSaw(x, op)
+			switch {
+			case value == nil || x.Stamp == op.Stamp:
+			case modelSaw(op, x) && (inside || outside && live):
+				return true
+			case concurrent && live && (inside || outside) && x.Stamp.Time <= second[x.Stamp.Writer]:
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // object merges: contenders take their places in turn, unless the place, or one above or below, is taken.
-func (m model) object(key Key) Object {
+func (m model) object(key Key) Object { return m.objectOf(key, m.retained()) }
+
+func (m model) objectOf(key Key, kept []Op) Object {
 	o := Object{Key: key, Seen: m.seen()}
-	for _, op := range m.retained() {
+	for _, op := range kept {
 		if op.Verb == Create && !o.Live {
 			o.Live, o.Created = true, op.Stamp
 		}
 		o.Modified = op.Stamp
 	}
 	var winners []Field
-	for _, e := range m.contenders() {
+	for _, e := range m.contenders(kept) {
 		at := slices.IndexFunc(winners, func(f Field) bool {
 			return f.Path == e.path || below(f.Path, e.path) || below(e.path, f.Path)
 		})
