@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"shoal/peer"
 )
 
 // ErrFull is the cause of a Commit that failed because the disk has no room left or the store has reached its largest
 // size. Nothing of it was written, and a later Commit works once there is room.
-var ErrFull = errors.New("the disk is full, or the store has reached its largest size")
+var ErrFull = peer.ErrFull
 
 // ErrBroken is the cause of a Commit that failed because an earlier one failed and left in doubt
 // what is on disk. Restarting the program decides it.

@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDirVariable); dir != "" {
 		commitForEver(dir)
 	}
+	if dir := os.Getenv(tmpfsVariable); dir != "" {
+		if err := fillFileSystem(dir); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 
