@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"shoal/peer"
 	"shoal/peer/control"
 	"shoal/peer/manifest"
 	"shoal/runtime"
@@ -72,6 +73,9 @@ func gone(format string, args ...any) *Status {
 }
 
 func unavailable(err error) *Status {
+	if errors.Is(err, peer.ErrFull) {
+		return failure(http.StatusInsufficientStorage, "InsufficientStorage", err.Error())
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return failure(http.StatusGatewayTimeout, "Timeout", "the peer did not answer in time")
 	}

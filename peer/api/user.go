@@ -6,6 +6,8 @@ import (
 	"net"
 	"os/user"
 	"strconv"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +43,48 @@ func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if err != nil || credentials == nil {
 		return ctx
 	}
-	return WithUser(ctx, userName(credentials.Uid))
+	return WithUser(ctx, names.of(credentials.Uid))
+}
+
+var names = newUserNames(userName, time.Now)
+
+// mostUserNames bounds the names remembered.
+const mostUserNames = 256
+
+// userNames remembers users' names for a minute: to look one up can cost more than the rest of a request.
+type userNames struct {
+	look func(uid uint32) string
+	now  func() time.Time
+
+	mu    sync.Mutex
+	known map[uint32]knownUser
+}
+
+type knownUser struct {
+	name  string
+	until time.Time
+}
+
+func newUserNames(look func(uint32) string, now func() time.Time) *userNames {
+	return &userNames{look: look, now: now, known: map[uint32]knownUser{}}
+}
+
+func (n *userNames) of(uid uint32) string {
+	n.mu.Lock()
+	known, ok := n.known[uid]
+	n.mu.Unlock()
+	now := n.now()
+	if ok && now.Before(known.until) {
+		return known.name
+	}
+	known = knownUser{name: n.look(uid), until: now.Add(time.Minute)}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.known) >= mostUserNames {
+		clear(n.known)
+	}
+	n.known[uid] = known
+	return known.name
 }
 
 // userName is a user's name on this machine, or its number where it has none.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"shoal/crdt"
@@ -129,19 +130,11 @@ func shapeOf(f *field) *shape {
 // Tree turns fields back into an object's tree, with apiVersion, kind, metadata.name and metadata.namespace.
 // Entries of keyed lists are in the order of their keys. It is total: whatever merge produced gives some tree.
 func Tree(key crdt.Key, fields []crdt.Field) map[string]any {
-	root := &branch{}
-	for _, f := range fields {
-		if Hidden(f.Path) {
-			continue
-		}
-		at := root
-		for _, segment := range strings.Split(string(f.Path), "/") {
-			at = at.child(unescape.Replace(segment))
-		}
-		at.leaf = f.Value
+	if !slices.IsSortedFunc(fields, byPath) {
+		fields = slices.SortedFunc(slices.Values(fields), byPath)
 	}
 	k := kinds[key.Kind]
-	tree, _ := root.tree(&field{of: k.shape}).(map[string]any)
+	tree, _ := treeOf(fields, 0, &field{of: k.shape}).(map[string]any)
 	if tree == nil {
 		tree = map[string]any{}
 	}
@@ -158,59 +151,105 @@ func Tree(key crdt.Key, fields []crdt.Field) map[string]any {
 	return tree
 }
 
-// branch is a tree of path segments. Where a value and longer paths meet, the longer paths win.
-type branch struct {
-	leaf     []byte
-	children map[string]*branch
-}
+func byPath(a, b crdt.Field) int { return strings.Compare(string(a.Path), string(b.Path)) }
 
-func (b *branch) child(segment string) *branch {
-	if b.children == nil {
-		b.children = map[string]*branch{}
-	}
-	if b.children[segment] == nil {
-		b.children[segment] = &branch{}
-	}
-	return b.children[segment]
-}
-
-func (b *branch) tree(f *field) any {
-	if len(b.children) == 0 {
-		return decodeValue(b.leaf)
-	}
+// treeOf is the tree of fields, sorted by path, that all go on below their first at bytes. Where a value and longer paths
+// meet, the longer paths win.
+func treeOf(fields []crdt.Field, at int, f *field) any {
 	if f != nil && len(f.keys) > 0 {
-		return b.list(f)
+		return listOf(fields, at, f)
 	}
 	s := shapeOf(f)
-	m := make(map[string]any, len(b.children))
-	for name, below := range b.children {
+	m := make(map[string]any, min(len(fields), 8))
+	for len(fields) > 0 {
+		segment, below, rest := split(fields, at)
+		fields = rest
+		if at == 0 && Hidden(below[0].Path) {
+			continue
+		}
+		name := unescaped(segment)
+		if len(below[0].Path) == at+len(segment) {
+			if _, longer := m[name]; !longer {
+				m[name] = decodeValue(below[0].Value)
+			}
+			continue
+		}
 		var of *field
 		if s != nil {
 			of = s.byName[name]
 		}
-		m[name] = below.tree(of)
+		m[name] = treeOf(below, at+len(segment)+1, of)
 	}
 	return m
 }
 
-func (b *branch) list(f *field) []any {
-	entries := make([]any, 0, len(b.children))
-	for _, segment := range sortedKeys(b.children) {
-		keys, ok := f.keyValues(segment)
+// split takes the first field off, with all that lie below the same segment.
+func split(fields []crdt.Field, at int) (segment string, below, rest []crdt.Field) {
+	path := string(fields[0].Path)
+	end := strings.IndexByte(path[at:], '/')
+	if end < 0 {
+		return path[at:], fields[:1], fields[1:]
+	}
+	prefix := path[:at+end+1]
+	n := 1
+	for n < len(fields) && strings.HasPrefix(string(fields[n].Path), prefix) {
+		n++
+	}
+	return path[at : at+end], fields[:n], fields[n:]
+}
+
+func unescaped(segment string) string {
+	if strings.IndexByte(segment, '~') < 0 {
+		return segment
+	}
+	return unescape.Replace(segment)
+}
+
+// listOf is treeOf for a list with a merge key: its entries are in the order of their keys.
+func listOf(fields []crdt.Field, at int, f *field) []any {
+	type keyed struct {
+		segment string
+		entry   map[string]any
+	}
+	var entries []keyed
+	of := &field{of: f.of.Elem()}
+	for len(fields) > 0 {
+		segment, below, rest := split(fields, at)
+		fields = rest
+		name := unescaped(segment)
+		keys, ok := f.keyValues(name)
 		if !ok {
 			continue
 		}
-		entry, ok := b.children[segment].tree(&field{of: f.of.Elem()}).(map[string]any)
+		var tree any
+		if len(below[0].Path) == at+len(segment) {
+			tree = decodeValue(below[0].Value)
+		} else {
+			tree = treeOf(below, at+len(segment)+1, of)
+		}
+		entry, ok := tree.(map[string]any)
 		if !ok {
 			entry = map[string]any{}
 		}
-		for _, key := range f.keys {
-			entry[key] = keys[key]
-			if f.keyField(key).of.Kind() == reflect.Int64 && digits(keys[key]) {
-				entry[key] = json.Number(keys[key])
-			}
-		}
-		entries = append(entries, entry)
+		f.setKeys(entry, keys)
+		entries = append(entries, keyed{name, entry})
 	}
-	return entries
+	slices.SortStableFunc(entries, func(a, b keyed) int { return strings.Compare(a.segment, b.segment) })
+	list := make([]any, 0, len(entries))
+	for i, e := range entries {
+		if i+1 == len(entries) || entries[i+1].segment != e.segment { // of a value and longer paths the latter come last, and win
+			list = append(list, e.entry)
+		}
+	}
+	return list
+}
+
+// setKeys puts the values of an entry's merge key into it: its segment knows them, also where a merge has left nothing else of them.
+func (f *field) setKeys(entry map[string]any, keys map[string]string) {
+	for _, key := range f.keys {
+		entry[key] = keys[key]
+		if f.keyField(key).of.Kind() == reflect.Int64 && digits(keys[key]) {
+			entry[key] = json.Number(keys[key])
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -125,13 +124,13 @@ func (n *node) tree() any {
 func nodeOf(tree any) *node {
 	switch value := tree.(type) {
 	case map[string]any:
-		n := &node{kind: mapping}
+		n := &node{kind: mapping, entries: make([]entry, 0, len(value))}
 		for _, key := range sortedKeys(value) {
 			n.entries = append(n.entries, entry{key: key, node: nodeOf(value[key])})
 		}
 		return n
 	case []any:
-		n := &node{kind: list}
+		n := &node{kind: list, items: make([]*node, 0, len(value))}
 		for _, item := range value {
 			n.items = append(n.items, nodeOf(item))
 		}
@@ -143,7 +142,14 @@ func nodeOf(tree any) *node {
 	}
 }
 
-func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K ~string, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
 
 // encode is the one JSON form of a value: no escaping for HTML, keys sorted.
 func encode(value any) json.RawMessage {
