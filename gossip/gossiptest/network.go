@@ -182,7 +182,12 @@ func (h *Host) Listen(at netip.AddrPort) (net.Listener, error) {
 	return l, nil
 }
 
-// Dial opens a stream. Across a cut it waits until ctx ends; where nobody listens it is refused after a round trip.
+// dialAgain is how long after the first a lost request to connect is sent again; each further one after twice as long
+// (RFC 6298, section 2).
+const dialAgain = time.Second
+
+// Dial opens a stream. Across a cut it tries again after 1, 3, 7, … s until ctx ends, as TCP does, so that the end of the
+// cut is noticed late; where nobody listens it is refused after a round trip.
 func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	n := h.network
 	n.mu.Lock()
@@ -191,16 +196,14 @@ func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Source: net.TCPAddrFromAddrPort(from), Addr: net.TCPAddrFromAddrPort(to), Err: err}
 	}
-	for {
-		there, changed := n.path(h.addr, to.Addr())
+	for again := dialAgain; ; again *= 2 {
+		there, _ := n.path(h.addr, to.Addr())
 		back, _ := n.path(to.Addr(), h.addr)
 		if there && back {
 			break
 		}
-		select {
-		case <-ctx.Done():
+		if err := wait(ctx, again); err != nil {
 			return fail(dialError(ctx))
-		case <-changed:
 		}
 	}
 	if err := wait(ctx, n.draw(0)+n.draw(0)); err != nil {

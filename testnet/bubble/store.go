@@ -20,6 +20,7 @@ type disk struct {
 	certificates map[string]bool
 	records      map[string][]byte
 	history      []control.HistoryEntry
+	written      func(crdt.Op) // told of every operation on this disk, when not nil
 }
 
 func newDisk() *disk {
@@ -58,6 +59,9 @@ func (d *disk) Commit(batch peer.Batch) error {
 			d.ops[op.Key] = map[crdt.Stamp]crdt.Op{}
 		}
 		d.ops[op.Key][op.Stamp] = op
+		if d.written != nil {
+			d.written(op)
+		}
 	}
 	for _, op := range batch.Drop {
 		delete(d.ops[op.Key], op.Stamp)

@@ -28,11 +28,14 @@ type World struct {
 	root    ed25519.PrivateKey
 	peers   []*Peer
 	sides   map[string]int
+	groups  [][]*Peer      // of the cut, if there is one
+	seed    netip.AddrPort // where p1 gossiped when the world began
 }
 
 // Peer is one machine of a World: what survives its program, and the program while it runs.
 type Peer struct {
-	Name    string
+	Name    string // in this world, for good
+	called  string // what it calls itself
 	ID      trust.PeerID
 	world   *World
 	key     ed25519.PrivateKey
@@ -51,13 +54,23 @@ const (
 	webImage   = "shoal.example/web:1"
 )
 
-// NewWorld starts n peers and waits until all are members of each other.
+// NewWorld starts n peers, 1 to 5 ms apart, and waits until all are members of each other.
 func NewWorld(t *testing.T, n int) *World {
+	return newWorld(t, n, time.Millisecond, 5*time.Millisecond)
+}
+
+// NewWorldOf is NewWorld with the same latency on every link, one way.
+func NewWorldOf(t *testing.T, n int, latency time.Duration) *World {
+	return newWorld(t, n, latency, latency)
+}
+
+func newWorld(t *testing.T, n int, least, most time.Duration) *World {
 	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}}
-	w.network.Latency(time.Millisecond, 5*time.Millisecond)
+	w.network.Latency(least, most)
 	for i := range n {
 		w.peers = append(w.peers, w.newPeer(i+1))
 	}
+	w.seed = netip.AddrPortFrom(w.peers[0].addr, gossipPort)
 	for _, p := range w.peers {
 		p.Start()
 	}
@@ -83,6 +96,7 @@ func (w *World) newPeer(number int) *Peer {
 		addr:    netip.AddrFrom4([4]byte{192, 0, 2, byte(number)}),
 		machine: runtimetest.NewMachine(netip.AddrFrom4([4]byte{10, 200, byte(number), 2})),
 	}
+	p.called = p.Name
 	p.machine.Images(webImage)
 	p.machine.Delay(runtimetest.Start, 30*time.Millisecond)
 	p.key = keyOf(p.Name)
@@ -123,24 +137,57 @@ func (w *World) Await(most time.Duration, what string, come func() bool) time.Du
 	return time.Since(started)
 }
 
-// Split cuts the network between groups of peers.
+// Split cuts the network between groups of peers, wherever they move meanwhile.
 func (w *World) Split(groups ...[]string) {
-	var addrs [][]netip.Addr
+	w.groups = nil
 	for side, group := range groups {
-		var list []netip.Addr
+		var peers []*Peer
 		for _, name := range group {
-			list = append(list, w.Peer(name).addr)
+			peers = append(peers, w.Peer(name))
 			w.sides[name] = side
+		}
+		w.groups = append(w.groups, peers)
+	}
+	w.cut()
+}
+
+func (w *World) cut() {
+	var addrs [][]netip.Addr
+	for _, group := range w.groups {
+		var list []netip.Addr
+		for _, p := range group {
+			list = append(list, p.addr)
 		}
 		addrs = append(addrs, list)
 	}
 	w.network.Split(addrs...)
 }
 
+// Deafen cuts one direction: what the peers of from send does not reach those of to.
+func (w *World) Deafen(from, to []string) {
+	for _, a := range from {
+		for _, b := range to {
+			w.network.Block(w.Peer(a).addr, w.Peer(b).addr)
+		}
+	}
+}
+
 // Heal joins the network again.
 func (w *World) Heal() {
 	clear(w.sides)
+	w.groups = nil
 	w.network.Heal()
+}
+
+// Move gives a peer another address, on its own side of a cut. Its program must not run.
+func (p *Peer) Move(to netip.Addr) {
+	if p.program != nil {
+		p.world.t.Fatalf("%s cannot move while it runs", p.Name)
+	}
+	p.addr = to
+	if p.world.groups != nil {
+		p.world.cut()
+	}
 }
 
 // Start runs the peer's program, on what an earlier life left.
@@ -184,14 +231,14 @@ func (p *Peer) admitted() [][]byte {
 
 func (p *Peer) config() peer.Config {
 	config := peer.Config{
-		Key: p.key, Cluster: peer.ID(p.world.root), GossipKey: make([]byte, 32), Name: p.Name,
+		Key: p.key, Cluster: peer.ID(p.world.root), GossipKey: make([]byte, 32), Name: p.called,
 		Certificates: p.chain,
 		Stream:       netip.AddrPortFrom(p.addr, streamPort), Gossip: netip.AddrPortFrom(p.addr, gossipPort),
 		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30},
 		Random: func(n int) int { return rand.IntN(n) },
 	}
 	if first := p.world.peers[0]; first != p {
-		config.Seeds = []netip.AddrPort{netip.AddrPortFrom(first.addr, gossipPort)}
+		config.Seeds = []netip.AddrPort{p.world.seed}
 	}
 	return config
 }
@@ -208,7 +255,7 @@ func (p *Peer) ports() peer.Ports {
 		Gossip: func(changed func(gossip.Member)) (gossip.Cluster, error) {
 			config := p.config()
 			return swim.New(swim.Config{
-				Self:    gossip.Self{ID: gossip.PeerID(p.ID), Name: p.Name, Stream: config.Stream, Room: config.Room},
+				Self:    gossip.Self{ID: gossip.PeerID(p.ID), Name: p.called, Stream: config.Stream, Room: config.Room},
 				Bind:    config.Gossip,
 				Key:     config.GossipKey,
 				Network: host,

@@ -1,0 +1,108 @@
+package bubble
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+)
+
+const (
+	spreadPeers  = 100
+	spreadWrites = 200
+	spreadEach   = 25 * time.Millisecond // between two writes
+	spreadLink   = 5 * time.Millisecond  // one way
+)
+
+// spreading notes when each write has reached how many disks.
+type spreading struct {
+	mu     sync.Mutex
+	begun  map[crdt.Key]time.Time
+	copies map[crdt.Key]int
+	took   []time.Duration // of those that are known to all
+	peers  int
+}
+
+func (s *spreading) written(op crdt.Op) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op.Key.Kind != "Namespace" {
+		return
+	}
+	if s.copies[op.Key]++; s.copies[op.Key] == s.peers {
+		s.took = append(s.took, time.Since(s.begun[op.Key]))
+	}
+}
+
+func (s *spreading) begin(key crdt.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun[key] = time.Now()
+}
+
+// spread lets all of a world's peers write by turns, and returns how long each write took until it was on every disk, sorted.
+func (w *World) spread(writes int) []time.Duration {
+	s := &spreading{begun: map[crdt.Key]time.Time{}, copies: map[crdt.Key]int{}, peers: len(w.peers)}
+	for _, p := range w.peers {
+		p.disk.mu.Lock()
+		p.disk.written = s.written
+		p.disk.mu.Unlock()
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range writes {
+		key := crdt.Key{Kind: "Namespace", Name: fmt.Sprintf("shop-%d", i)}
+		s.begin(key)
+		w.peers[random.IntN(len(w.peers))].create(key)
+		time.Sleep(spreadEach)
+	}
+	w.Await(time.Minute, "all writes are known to all", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.took) == writes
+	})
+	slices.Sort(s.took)
+	return s.took
+}
+
+// create makes a small object.
+func (p *Peer) create(key crdt.Key) {
+	p.world.t.Helper()
+	_, err := p.program.Write(context.Background(), control.Write{Key: key, Verb: crdt.Create, Manager: "shoal", User: "test"})
+	if err != nil {
+		p.world.t.Errorf("%s: %v", p.Name, err)
+	}
+}
+
+// share is the part of all spans, in percent, that is at most this long.
+func share(took []time.Duration, most time.Duration) float64 {
+	n, _ := slices.BinarySearch(took, most+1)
+	return 100 * float64(n) / float64(len(took))
+}
+
+// writeTo100 is the world of the figure: 100 peers, 5 ms between any two.
+func writeTo100(t *testing.T) []time.Duration {
+	var took []time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorldOf(t, spreadPeers, spreadLink)
+		defer w.Close()
+		took = w.spread(spreadWrites)
+	})
+	return took
+}
+
+// TestWriteIsSoonKnownToAll expects 99 % of writes to be on the disks of all 100 peers within a second.
+func TestWriteIsSoonKnownToAll(t *testing.T) {
+	took := writeTo100(t)
+	t.Logf("%d writes known to all of %d peers: median %v, 90 %% %v, 99 %% %v, worst %v; within 1 s %.1f %%", len(took), spreadPeers,
+		took[len(took)/2], took[len(took)*90/100], took[len(took)*99/100], took[len(took)-1], share(took, time.Second))
+	if got := share(took, time.Second); got < 99 {
+		t.Errorf("%.1f %% of writes are known to all within 1 s", got)
+	}
+}
