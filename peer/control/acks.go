@@ -53,10 +53,20 @@ func (m *Machine) awaiting(op crdt.OpID) int {
 }
 
 func (m *Machine) acksWanted(e AcksWanted) {
-	m.await(e.Op, e.Acks)
-	if _, held := m.set.Op(e.Op); held && e.Acks > 0 {
-		m.out.Send = append(m.out.Send, sends(m.spread.Remind([]crdt.OpID{e.Op}, m.acked))...)
+	if _, held := m.set.Op(e.Op); held {
+		m.awaitAll([]crdt.OpID{e.Op}, e.Acks)
 	}
+}
+
+// awaitAll asks for acknowledgements of operations that were written before.
+func (m *Machine) awaitAll(ops []crdt.OpID, want int) {
+	if want <= 0 {
+		return
+	}
+	for _, op := range ops {
+		m.await(op, want)
+	}
+	m.out.Send = append(m.out.Send, sends(m.spread.Remind(ops, m.acked))...)
 }
 
 // acknowledged takes another peer's word that it holds operations on disk.

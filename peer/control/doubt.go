@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"time"
@@ -24,8 +25,7 @@ type doubt struct {
 	asked   int        // index in asks
 	turnDue time.Duration
 
-	unsure bool      // nobody was found to hold the same since this program started
-	wrote  []crdt.Op // by this peer while unsure or in doubt, oldest first
+	wrote []crdt.Op // by this peer, and not known to be held by others, oldest first
 
 	rewrote []crdt.OpID // contradicting operations that were written again
 }
@@ -120,7 +120,7 @@ func (m *Machine) doubtSettled(dropped []crdt.Op) {
 	m.applyFloors(accepted)
 	m.settleFloors()
 	f.lookSoon(m.now.Elapsed)
-	m.writeAgain(dropped, "it was made before this peer knew what it had written earlier")
+	m.writeAgain(dropped, "the others had closed a floor above it without knowing it")
 	if !f.inDoubt() {
 		m.note(Note{Reason: "Settled", Peer: m.self, Text: m.config.Self.Name + " holds what the others hold"})
 		m.sure()
@@ -135,39 +135,67 @@ func (m *Machine) wroteUpTo(at crdt.Time) {
 	}
 }
 
-// rememberOwn notes an own write that may have to be made again: until this peer has met another that
-// holds the same, it cannot know whether its store is an old one whose stamps were used already.
+// rememberOwn notes an own write that may have to be made again: until others hold it, a floor may be
+// closed above it without them. That is so when this peer was forgotten, and when its store is an
+// old one, or its clock is wrong, so that its stamps were used or passed already. Of more than mostWrites the oldest go.
 func (m *Machine) rememberOwn(op crdt.Op) {
 	d := &m.floors.doubt
-	if op.Key == floorKey || !d.unsure && !m.floors.inDoubt() {
+	if op.Key == floorKey {
 		return
 	}
 	d.wrote = append(d.wrote, op)
-	d.wrote = d.wrote[max(0, len(d.wrote)-mostWrites):]
-	m.record(recordWrote, encodeIDs(d.wrote))
+	m.record(wroteName(op), []byte{floorVersion})
+	for len(d.wrote) > mostWrites {
+		m.heldElsewhere(0)
+	}
 }
 
-// sure ends the time in which own writes may have to be made again.
-func (m *Machine) sure() {
+func wroteName(op crdt.Op) string {
+	id := op.ID()
+	return recordWrote + hex.EncodeToString(id[:])
+}
+
+// heldElsewhere ends what rememberOwn began.
+func (m *Machine) heldElsewhere(at int) {
 	d := &m.floors.doubt
+	m.record(wroteName(d.wrote[at]), nil)
+	d.wrote = slices.Delete(d.wrote, at, at+1)
+}
+
+// sure notes that another peer holds the same as this one.
+func (m *Machine) sure() {
 	if m.floors.inDoubt() {
 		return
 	}
-	d.unsure = false
-	if len(d.wrote) > 0 {
-		d.wrote = nil
-		m.record(recordWrote, nil)
+	for range m.floors.doubt.wrote {
+		m.heldElsewhere(0)
+	}
+	if m.refilling {
+		m.refilling = false
+		m.record(recordRefill, nil)
 	}
 }
 
-// writeAgain writes those of the dropped operations anew that this peer made while it could not know
-// better. They keep what they had seen.
+// seenElsewhere notes which own writes another operation had seen: its writer holds them.
+func (m *Machine) seenElsewhere(op *crdt.Op) {
+	own := op.Seen[m.self]
+	if own == 0 || op.Stamp.Writer == m.self {
+		return
+	}
+	for at := len(m.floors.doubt.wrote) - 1; at >= 0; at-- {
+		if w := &m.floors.doubt.wrote[at]; w.Key == op.Key && w.Stamp.Time <= own {
+			m.heldElsewhere(at)
+		}
+	}
+}
+
+// writeAgain writes those of the dropped operations anew that this peer made and nobody else was known to hold.
+// They keep what they had seen.
 func (m *Machine) writeAgain(dropped []crdt.Op, why string) {
-	d := &m.floors.doubt
 	for _, op := range dropped {
-		at := slices.IndexFunc(d.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
+		at := slices.IndexFunc(m.floors.doubt.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
 		if at >= 0 {
-			d.wrote = slices.Delete(d.wrote, at, at+1)
+			m.heldElsewhere(at)
 			m.rewrite(op, why)
 		}
 	}
@@ -290,18 +318,6 @@ func (m *Machine) lostDeadlines(at func(time.Duration)) {
 	if len(m.lost) > 0 || len(m.floors.lost.of) > 0 {
 		at(m.floors.lost.counted + m.lostLook())
 	}
-}
-
-func encodeIDs(ops []crdt.Op) []byte {
-	if len(ops) == 0 {
-		return nil
-	}
-	b := []byte{floorVersion}
-	for i := range ops {
-		id := ops[i].ID()
-		b = append(b, id[:]...)
-	}
-	return b
 }
 
 func encodeLost(lost map[crdt.PeerID]time.Duration) []byte {

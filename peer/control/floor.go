@@ -37,6 +37,7 @@ type forgetting struct {
 
 	applied     []floor
 	appliedHash floorHash
+	second      crdt.Seen // of applied
 
 	attested  [32]byte   // the mark that digests are about
 	digests   [][32]byte // given for it, the newest last; void once an operation below the mark is added
@@ -162,6 +163,7 @@ func (m *Machine) applyFloors(floors []floor) {
 	f := &m.floors
 	f.applied, f.appliedHash = floors, hashOf(floors)
 	first, second := joined(floors)
+	f.second = second
 	m.merged(m.set.Forget(first, second))
 	m.spread.Applied(f.appliedHash)
 	m.record(recordFloor, encodeFloors(floors))
@@ -238,7 +240,10 @@ func (m *Machine) forget() {
 	if !m.mayWrite(m.self) {
 		return
 	}
-	if f.mark != nil {
+	if f.mark != nil && m.reachesTooFar(f.mark) {
+		again, ok := m.mayPropose()
+		m.whenAgreed(ok, func() { m.propose(again) })
+	} else if f.mark != nil {
 		m.whenAgreed(m.mayClose(), m.closeMark)
 	} else if wait, some := m.toForget(); some {
 		if wait > 0 {
@@ -356,6 +361,24 @@ func (m *Machine) mayClose() bool {
 		}
 	}
 	return true
+}
+
+// reachesTooFar says whether a mark covers writes that nobody here knows of, by a peer whose word is not
+// needed any more: it must be proposed anew without them.
+func (m *Machine) reachesTooFar(k *mark) bool {
+	var heard crdt.Seen
+	for id := range m.lost {
+		if k.vector[id] == 0 || !m.forgotten(id) {
+			continue
+		}
+		if heard == nil {
+			heard = m.set.Heard()
+		}
+		if k.vector[id] > heard[id] {
+			return true
+		}
+	}
+	return false
 }
 
 func sameHash(b []byte, hash floorHash) bool {

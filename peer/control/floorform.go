@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"shoal/crdt"
+	"shoal/peer/replication"
 )
 
 // The object Floor/cluster has two fields, each a JSON string of Base64 (RFC 4648) of the bytes
@@ -31,7 +32,7 @@ const (
 var floorKey = crdt.Key{Kind: "Floor", Name: "cluster"}
 
 // floorHash names floors that are in force together, as rows and digests carry it.
-type floorHash [8]byte
+type floorHash = replication.FloorHash
 
 // mark asks all peers what they hold at or below a vector of stamps.
 type mark struct {

@@ -31,6 +31,7 @@ func (m *Machine) Flush(now Clock) Output {
 	m.stage("telling what runs here", m.sealRow)
 	m.stage("telling who is here", m.tellLive)
 	m.stage("reminding", m.remind)
+	m.stage("passing rows on", m.passRows)
 	m.stage("reconciling", m.reconcile)
 	m.stage("answering", m.answerLeaves)
 	return m.finish()
@@ -170,6 +171,9 @@ func (m *Machine) nextWake() time.Duration {
 	m.rowDeadlines(at)
 	m.floorDeadlines(at)
 	m.ackDeadlines(at)
+	if m.rowsCame {
+		at(m.passDue)
+	}
 	if m.clocks.due != 0 {
 		at(m.clocks.due)
 	}
@@ -191,6 +195,19 @@ func (m *Machine) reconcile() {
 	}
 	m.reconcileDue = m.now.Elapsed + m.jittered(m.config.Tuning.ReconcileEach)
 	m.out.Send = append(m.out.Send, sends(m.spread.Reconcile())...)
+}
+
+// passEach is how often rows that came are passed on.
+const passEach = 200 * time.Millisecond
+
+// newsOfRows notes that there are rows to pass on; where few peers are live each tells all by itself.
+func (m *Machine) newsOfRows() { m.rowsCame = m.rowsCame || len(m.liveIDs) > greetAll }
+
+func (m *Machine) passRows() {
+	if m.rowsCame && m.now.Elapsed >= m.passDue {
+		m.rowsCame, m.passDue = false, m.now.Elapsed+passEach
+		m.out.Send = append(m.out.Send, sends(m.spread.PassRows())...)
+	}
 }
 
 // jittered spreads a period evenly between half and one and a half of it.
@@ -218,6 +235,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 	m.refused(e, received.Refused)
 	m.contradicted(received.Delta, e, received.Refused)
 	for _, r := range received.Rows {
+		m.newsOfRows()
 		m.takeRow(e.From, r)
 	}
 	m.spokeUp(e.From)
@@ -281,6 +299,7 @@ func (m *Machine) merged(delta crdt.Delta) {
 		if op.Stamp.Writer == m.self {
 			m.wroteUpTo(op.Stamp.Time)
 		}
+		m.seenElsewhere(&op)
 		m.objectsDirty[op.Key] = true
 	}
 	for _, op := range delta.Dropped {

@@ -117,6 +117,9 @@ type Machine struct {
 	remindDue time.Duration
 	asides    map[string]*aside
 	auditMore int
+	refilling bool // see recordRefill
+	rowsCame  bool // since they were passed on
+	passDue   time.Duration
 	rowTokens tokens
 
 	planner     planner

@@ -1,6 +1,10 @@
 package control
 
 import (
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"shoal/crdt"
@@ -11,7 +15,8 @@ const (
 	recordFloor  = "floor"  // the floors applied here, see encodeFloors
 	recordAttest = "attest" // the words given on the newest mark
 	recordLost   = "lost"   // for how long peers were not heard of
-	recordWrote  = "wrote"  // own operations that may have to be written again
+	recordRefill = "refill" // the store lost a part of what it held, and the others have not filled it again yet
+	recordWrote  = "wrote/" // an own operation, by its ID, that others are not known to hold
 	recordAside  = "aside/"
 )
 
@@ -26,30 +31,44 @@ func (m *Machine) record(name string, value []byte) {
 // set already: only then may the floors be raised, which refuse what is below them and not held.
 func (m *Machine) resumeFloors(records map[string][]byte) {
 	f := &m.floors
-	f.doubt.unsure = true
 	f.lost.of = decodeLost(records[recordLost])
+	m.resumeWrote(records)
+	if m.refilling = records[recordRefill] != nil; m.refilling {
+		// What was lost must come again from below the floor, so this peer begins as one that was not asked.
+		m.record(recordFloor, nil)
+		m.record(recordAttest, nil)
+		return
+	}
 	f.decodeAttest(records[recordAttest])
-	m.resumeWrote(records[recordWrote])
 	floors, err := decodeFloors(records[recordFloor])
 	if err != nil || len(floors) == 0 {
 		return // in doubt, if there is a floor
 	}
 	f.applied, f.appliedHash = floors, hashOf(floors)
 	first, second := joined(floors)
+	f.second = second
 	m.wroteUpTo(second[m.self])
 	m.merged(m.set.Forget(first, second))
 	m.spread.Applied(f.appliedHash)
 }
 
-func (m *Machine) resumeWrote(code []byte) {
-	if len(code) == 0 || code[0] != floorVersion {
-		return
-	}
-	for rest := code[1:]; len(rest) >= 16; rest = rest[16:] {
-		if op, ok := m.set.Op(crdt.OpID(rest[:16])); ok {
-			m.floors.doubt.wrote = append(m.floors.doubt.wrote, op)
+func (m *Machine) resumeWrote(records map[string][]byte) {
+	d := &m.floors.doubt
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		text, found := strings.CutPrefix(name, recordWrote)
+		if !found {
+			continue
 		}
+		id, err := hex.DecodeString(text)
+		if err == nil && len(id) == len(crdt.OpID{}) {
+			if op, held := m.set.Op(crdt.OpID(id)); held {
+				d.wrote = append(d.wrote, op)
+				continue
+			}
+		}
+		m.record(name, nil)
 	}
+	slices.SortFunc(d.wrote, func(a, b crdt.Op) int { return a.Stamp.Compare(b.Stamp) })
 }
 
 // FloorStatus returns how far the forgetting of deletions is, and who holds it up.

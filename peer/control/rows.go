@@ -183,8 +183,14 @@ func (c *container) observed() wire.Container {
 	}
 }
 
+// freshRow is how old this peer's row may be when it greets who comes: who is new measures its clock by it.
+const freshRow = 10 * time.Second
+
 // sealRow signs this peer's row and spreads it, where it says something new.
 func (m *Machine) sealRow() {
+	if m.rows[m.self] != nil && m.now.Elapsed-m.rows[m.self].at > freshRow && slices.ContainsFunc(m.greet, m.greets) {
+		m.unsealed = true
+	}
 	if !m.unsealed || !m.rowTokens.take(m.now.Elapsed, m.rowEach()) {
 		return
 	}
@@ -200,6 +206,7 @@ func (m *Machine) sealRow() {
 	sealed := replication.SealRow(replication.Row{
 		Peer: m.self, Version: own.version, Body: wire.EncodeObservation(stamped),
 	}, m.config.Sign)
+	m.newsOfRows()
 	m.out.Send = append(m.out.Send, sends(m.spread.Observe(sealed))...)
 }
 

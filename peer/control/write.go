@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 
 	"shoal/crdt"
 	"shoal/peer/replication"
@@ -26,7 +27,7 @@ func (m *Machine) accept(w Write) (stamp crdt.Stamp, id crdt.OpID, err error) {
 	}
 	if w.Verb == crdt.Update && len(w.Changes) == 0 {
 		ids := m.OpsOf(w.Key)
-		m.await(ids[len(ids)-1], w.Acks)
+		m.awaitAll(ids, w.Acks)
 		return m.objects[w.Key].merged.Modified, ids[len(ids)-1], nil
 	}
 	op := m.compose(w)
@@ -58,7 +59,7 @@ func (m *Machine) commitOwn(op crdt.Op, acks int) error {
 func (m *Machine) allowed(w Write) error {
 	current := m.set.Seen(w.Key)
 	for writer, t := range w.Seen {
-		if t > current[writer] {
+		if t > max(current[writer], m.floors.second[writer]) {
 			return ErrStale // it speaks of operations that this peer does not have
 		}
 	}
@@ -130,6 +131,10 @@ func (m *Machine) compose(w Write) crdt.Op {
 	for writer, t := range w.Seen {
 		seen[writer] = t
 	}
+	changes := w.Changes
+	if w.Verb == crdt.Update {
+		changes = m.carried(w)
+	}
 	return replication.Seal(crdt.Op{
 		Key:     w.Key,
 		Stamp:   crdt.Stamp{Time: crdt.Next(m.lastOwn, seen, m.now.Wall), Writer: m.self},
@@ -137,8 +142,26 @@ func (m *Machine) compose(w Write) crdt.Op {
 		Verb:    w.Verb,
 		Manager: w.Manager,
 		User:    w.User,
-		Changes: w.Changes,
+		Changes: changes,
 	}, m.config.Sign)
+}
+
+// carried are the changes of a write, and the deletions that it should repeat: see crdt.Set.Carry. Only who has
+// seen all that is held here may say so.
+func (m *Machine) carried(w Write) []crdt.Change {
+	paths := make([]crdt.Path, len(w.Changes))
+	for i, c := range w.Changes {
+		paths[i] = c.Path
+	}
+	more := m.set.Carry(w.Key, paths)
+	if len(more) == 0 || !w.Seen.Covers(m.set.Seen(w.Key)) {
+		return w.Changes
+	}
+	changes := slices.Clone(w.Changes)
+	for _, path := range more {
+		changes = append(changes, crdt.Change{Path: path})
+	}
+	return changes
 }
 
 // preview returns what would be wrong with the object after op; nil if nothing.
@@ -148,10 +171,7 @@ func (m *Machine) preview(op crdt.Op) (faults []string) {
 			faults = []string{asideText(r)}
 		}
 	}()
-	trial := crdt.NewSet()
-	trial.AddObject(op.Key, m.set.Ops(op.Key))
-	trial.Add(op)
-	after, known := trial.Object(op.Key)
+	after, known := m.set.Trial(op)
 	if !known || !after.Live {
 		return nil
 	}
