@@ -99,14 +99,14 @@ deleted is created again.`,
 		},
 	}
 	a.namespaceFlags(c)
-	c.Flags().StringVar(&to, "to", "", "number of a change, or the beginning of its stamp (default 2, the one before the newest)")
+	c.Flags().StringVar(&to, "to", "", "number of a change, or the beginning of its stamp (default: takes the newest change back)")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would change, and change nothing")
 	acks.addWithin(c, &within)
 	return c
 }
 
 func (a *app) rollback(c *cobra.Command, name intentName, to string, dryRun bool, acks ackFlags, within time.Duration) error {
-	body, err := json.Marshal(api.RollbackRequest{To: orElse(to, "2")})
+	body, err := json.Marshal(api.RollbackRequest{To: to})
 	if err != nil {
 		return err
 	}

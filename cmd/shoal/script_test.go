@@ -17,6 +17,7 @@ import (
 	"shoal/gossip"
 	"shoal/peer/api"
 	"shoal/peer/api/apitest"
+	"shoal/peer/control"
 )
 
 func TestMain(m *testing.M) {
@@ -32,12 +33,13 @@ func TestMain(m *testing.M) {
 //	rival NAME DEPLOYMENT FIELD VALUE
 //	                           another peer writes a field without having seen what was written after "before"
 //	before DEPLOYMENT          marks that moment
+//	blame NAME REASON TEXT     puts an entry about what a peer sent into the audit
 //	code N PROGRAM ARGUMENT…   runs a program that must end with exit code N
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		Setup:               startPeer,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival, "code": code},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival, "blame": blame, "code": code},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -90,6 +92,10 @@ func markBefore(ts *testscript.TestScript, _ bool, args []string) {
 func rival(ts *testscript.TestScript, _ bool, args []string) {
 	seen := *ts.Value(seenKey{}).(*crdt.Seen)
 	backendOf(ts).Rival(args[0], keyOf(args[1]), seen, crdt.Change{Path: crdt.Path(args[2]), Value: []byte(args[3])})
+}
+
+func blame(ts *testscript.TestScript, _ bool, args []string) {
+	backendOf(ts).Blame(control.AuditEntry{At: time.Now(), From: apitest.ID(args[0]), Reason: args[1], Key: keyOf("web"), Text: args[2]})
 }
 
 func code(ts *testscript.TestScript, _ bool, args []string) {

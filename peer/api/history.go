@@ -92,8 +92,11 @@ func (v *view) past(number int, e control.HistoryEntry) Past {
 	return p
 }
 
-// numbered finds the entry that a number or the beginning of a stamp names.
+// numbered finds the entry that a number or the beginning of a stamp names; without either, that before the newest change.
 func numbered(entries []control.HistoryEntry, to string) (int, error) {
+	if to == "" {
+		return beforeNewest(entries)
+	}
 	if n, err := strconv.Atoi(to); err == nil && len(to) < 8 {
 		if n < 1 || n > len(entries) {
 			return 0, notFound(fmt.Sprintf("there is no number %d in the history: it goes from 1, the newest, to %d", n, len(entries)))
@@ -114,6 +117,16 @@ func numbered(entries []control.HistoryEntry, to string) (int, error) {
 		return 0, notFound(fmt.Sprintf("%q is neither a number nor a stamp in the history of this object, as this peer knows it", to))
 	}
 	return found, nil
+}
+
+// beforeNewest finds the entry before the newest one that changed what is in force.
+func beforeNewest(entries []control.HistoryEntry) (int, error) {
+	for i, e := range entries {
+		if i+1 < len(entries) && slices.ContainsFunc(e.Diffs, func(d control.Diff) bool { return !manifest.Hidden(d.Path) }) {
+			return i + 1, nil
+		}
+	}
+	return 0, notFound("the history of this object, as this peer knows it, has nothing that could be taken back")
 }
 
 // rewind walks the changes back from what is now, to what was in force after entry at.

@@ -15,7 +15,7 @@ import (
 
 // RollbackRequest asks for an object to become again what it was.
 type RollbackRequest struct {
-	To string `json:"to"` // as it was after this entry of its history: its number, or the beginning of its stamp; "2", the one before the newest, when empty
+	To string `json:"to"` // as it was after this entry of its history: its number, or the beginning of its stamp; when empty, the one before the newest that changed what is in force
 }
 
 // Rollback is what a rollback changed, or would change.
@@ -32,7 +32,7 @@ func (s *Server) serveRollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	asked := RollbackRequest{To: "2"}
+	var asked RollbackRequest
 	if err := decodeBody(r, &asked); err != nil {
 		return err
 	}

@@ -12,6 +12,9 @@ import (
 	"shoal/peer/control"
 )
 
+// mostHistory is how much is remembered of one object.
+const mostHistory = 32
+
 // trail is what a peer remembers beside its state.
 type trail struct {
 	history map[crdt.Key][]control.HistoryEntry // the newest first
@@ -24,7 +27,8 @@ func (t *trail) note(out control.Output) {
 		t.history = map[crdt.Key][]control.HistoryEntry{}
 	}
 	for _, e := range out.Persist.History {
-		t.history[e.Key] = append([]control.HistoryEntry{e}, t.history[e.Key]...)
+		kept := t.history[e.Key]
+		t.history[e.Key] = append([]control.HistoryEntry{e}, kept[:min(len(kept), mostHistory-1)]...)
 	}
 	for _, e := range out.Audit {
 		t.entries = append([]control.AuditEntry{e}, t.entries...)
