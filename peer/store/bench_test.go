@@ -91,7 +91,7 @@ func BenchmarkCommitConcurrent(b *testing.B) {
 
 // BenchmarkLoadMillion commits 1,000,000 operations in batches as the loop makes them, once, and opens the store again.
 func BenchmarkLoadMillion(b *testing.B) {
-	const operations, each = 300_000, 512
+	const operations, each = 1_000_000, 512
 	for b.Loop() {
 		dir := b.TempDir()
 		s, err := Open(dir)

@@ -16,8 +16,12 @@ import (
 // or as many before a fault is likelier than a large cluster; what would reach this must not fill the machine's disk.
 const maxFileBytes = 4 << 30
 
-// allocBytes is in what steps the file grows once it is larger than that.
-const allocBytes = 1 << 20
+// growFraction is by what part of itself the file grows, within minGrowBytes and maxGrowBytes.
+const (
+	growFraction = 16
+	minGrowBytes = 64 << 10
+	maxGrowBytes = 16 << 20
+)
 
 // boltOptions open a file. The list of free pages is not written: it is one page less per transaction
 // and one less to be damaged, for a walk over the tree at start (which check has just done on cold pages).
@@ -33,9 +37,6 @@ func (s *Store) openBolt(path string) (*bbolt.DB, error) {
 			return err
 		})
 	})
-	if err == nil {
-		db.AllocSize = allocBytes
-	}
 	return db, err
 }
 

@@ -41,7 +41,7 @@ func (s *Store) fillBuilder(path string, fill func(*builder) error) (err error) 
 	if b.db, err = bbolt.Open(path, 0o600, s.boltOptions(true)); err != nil {
 		return err
 	}
-	b.db.AllocSize = allocBytes
+	b.db.AllocSize = maxGrowBytes
 	defer func() { err = errors.Join(err, b.db.Close()) }()
 	if b.tx, err = b.db.Begin(true); err != nil {
 		return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -10,19 +11,30 @@ import (
 func (s *Store) start() {
 	s.kick, s.stopped = make(chan struct{}, 1), make(chan struct{})
 	s.done.Go(func() {
+		quiet := time.NewTimer(0)
+		defer quiet.Stop()
 		for {
+			eager := false
 			select {
 			case <-s.stopped:
 				return
 			case <-s.kick:
+			case <-quiet.C:
+				eager = true
 			}
 			// An error stays with the frames: the next Commit that needs their segment tries again and returns it.
-			if s.checkpoint() == nil {
-				_ = s.compactIfOwed(false)
+			if s.checkpoint() != nil {
+				continue
+			}
+			if owed, _ := s.compactIfOwed(eager); owed {
+				quiet.Reset(quietSpan)
 			}
 		}
 	})
 }
+
+// quietSpan is how long the journal must not turn before a compaction that the writes do not pay for yet is made anyway.
+const quietSpan = 10 * time.Second
 
 // turn makes room in the journal: the segment that is full is applied in the background while the other takes frames.
 func (s *Store) turn() error {
@@ -66,6 +78,7 @@ func (s *Store) applyFrames(frames []frame, upTo uint64) error {
 			s.owed.written += int64(len(c.key) + len(c.content))
 		}
 	}
+	s.db.AllocSize = int(min(max(s.fileBytes()/growFraction, minGrowBytes), maxGrowBytes))
 	return s.update("checkpoint", func(tx *bbolt.Tx) error {
 		a, err := newApplier(tx)
 		if err != nil {
@@ -138,5 +151,6 @@ func (s *Store) tidy() error {
 		}
 		return err
 	}
-	return s.compactIfOwed(true)
+	_, err := s.compactIfOwed(true)
+	return err
 }

@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"go.etcd.io/bbolt"
 )
 
 // compactSuffix marks the file that is to take the store's place.
 const compactSuffix = ".compact"
 
-// Free pages are given back when they are more than a fifth of the file and more than freeFloorBytes, and as much has been
-// written since the last time as would have to be copied; so compaction costs at most as much as the writes themselves.
-// At the start and the end up to eagerBytes are copied without that condition.
+// Free space is given back when it is more than a fifth of the file and more than freeFloorBytes, and as much has been
+// written since the last time as would have to be copied: so compaction costs at most as much as the writes themselves.
+// When the store is quiet, and at the end, up to eagerBytes are copied without that condition.
 const (
 	freeFloorBytes = 256 << 10
 	freeFraction   = 5
@@ -21,28 +23,50 @@ const (
 // compaction is what decides whether it is time for one. It is guarded by checkpointMu.
 type compaction struct{ written int64 }
 
-// compactIfOwed writes the file anew without its free pages, if there are enough. That there is no room for the copy is no error.
-func (s *Store) compactIfOwed(eager bool) error {
+// compactIfOwed writes the file anew without its free space, if there is enough and the time has come; owed says that there is enough
+// and that it has not. That there is no room for the copy is no error.
+func (s *Store) compactIfOwed(eager bool) (owed bool, err error) {
 	s.checkpointMu.Lock()
 	defer s.checkpointMu.Unlock()
 	if err := s.usable("compact"); err != nil {
-		return err
+		return false, err
 	}
-	stats, pageBytes := s.db.Stats(), int64(s.db.Info().PageSize)
+	size := s.fileBytes()
+	used, err := s.usedBytes()
+	if err != nil {
+		return false, err
+	}
+	if free := size - used; free < s.freeBytes || free < size/freeFraction {
+		return false, nil
+	}
+	if s.owed.written < used && !(eager && used <= eagerBytes) {
+		return used <= eagerBytes, nil
+	}
+	if err = s.compact(); errors.Is(err, ErrFull) {
+		return false, nil
+	}
+	return false, err
+}
+
+// fileBytes is the length of bbolt's file; 0 when it cannot be found out.
+func (s *Store) fileBytes() int64 {
 	info, err := os.Stat(s.path)
 	if err != nil {
-		return err
+		return 0
 	}
-	size := info.Size()
-	free := int64(stats.FreePageN+stats.PendingPageN) * pageBytes
-	if free < s.freeBytes || free < size/freeFraction || s.owed.written < size-free && !(eager && size-free <= eagerBytes) {
-		return nil
-	}
-	err = s.compact()
-	if errors.Is(err, ErrFull) {
-		return nil
-	}
-	return err
+	return info.Size()
+}
+
+// usedBytes is how much of the file holds something.
+func (s *Store) usedBytes() (used int64, err error) {
+	stats, pageBytes := s.db.Stats(), int64(s.db.Info().PageSize)
+	err = s.guard("measure", func() error {
+		return s.db.View(func(tx *bbolt.Tx) error {
+			used = tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*pageBytes
+			return nil
+		})
+	})
+	return used, err
 }
 
 // compact puts a copy in the place of the file. Until the rename the old file is the store; after it the copy is, and both hold the same.

@@ -206,7 +206,7 @@ func opens(t *testing.T, r run, found image, least, most int, mode crashMode, ag
 
 // TestCrashAtEveryWriteBoundary is P2 for the store: what was acknowledged is there, and no commit is there by half.
 func TestCrashAtEveryWriteBoundary(t *testing.T) {
-	r := plan(40)
+	r := plan(24)
 	steps := play(t, r, image{}, false)
 	for _, want := range []step{
 		{kind: stepWrite, name: "store.journal.0"}, {kind: stepWrite, name: "store.journal.1"}, {kind: stepWrite, name: FileName},

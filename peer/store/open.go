@@ -38,7 +38,6 @@ func openWith(dir string, with setup) (*Store, error) {
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	_ = s.compactIfOwed(true) // a fault of the disk comes back with the next write
 	s.start()
 	return s, nil
 }

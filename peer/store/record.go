@@ -34,8 +34,10 @@ const (
 	talliesKey = "tallies" // since version 2
 	idKey      = "id"
 	appliedKey = "applied"
-	beforeKey  = "before" // identity of the damaged store that this one was made from
 )
+
+// ownMeta are the keys of meta that a fresh store gets values of its own for.
+var ownMeta = []string{versionKey, bootKey, totalsKey, talliesKey, idKey, appliedKey}
 
 // bucketNames are those that every store has.
 var bucketNames = []string{metaBucket, opsBucket, certificateBucket, bookBucket, recordBucket, historyBucket, endedBucket}

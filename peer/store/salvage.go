@@ -127,10 +127,12 @@ func (s *Store) copySalvaged(b *builder) (tallies, error) {
 	var failed error
 	err := verify(s.path, &DamageError{}, func(bucket string, key, value []byte) {
 		content, err := unseal(bucket, key, value)
-		if err != nil || failed != nil || bucket == metaBucket {
+		switch {
+		case err != nil || failed != nil || bucket == metaBucket && slices.Contains(ownMeta, string(key)):
 			return
+		case bucket != metaBucket:
+			saved.add(bucket, value)
 		}
-		saved.add(bucket, value)
 		if bucket == opsBucket {
 			key, value = placeOp(key, content)
 		}
