@@ -7,14 +7,21 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"shoal/crdt"
 	"shoal/peer/manifest"
 )
 
-// scaleManager owns the number of replicas once someone has scaled: a later apply of a manifest
-// that says nothing of replicas leaves it.
-const scaleManager = "scale"
+// scaler names the program that owns the number of replicas once it has scaled. It is another than the same program that
+// applies, as in Kubernetes: a later apply leaves the number, or is refused.
+func scaler(r *http.Request) string {
+	name := fieldManager(r)
+	if r.URL.Query().Get("fieldManager") == "" {
+		name = strings.TrimPrefix(name+"-scale", "-")
+	}
+	return name
+}
 
 // scaleOf is a Deployment in the form autoscaling/v1 Scale.
 func scaleOf(tree object) object {
@@ -60,10 +67,7 @@ func (s *Server) serveScale(w http.ResponseWriter, r *http.Request, t target) er
 	if err != nil {
 		return err
 	}
-	c := change{key: t.key(), manager: fieldManager(r), dryRun: isDryRun(r), acks: acks.peers}
-	if c.manager == "" {
-		c.manager = scaleManager
-	}
+	c := change{key: t.key(), manager: scaler(r), dryRun: isDryRun(r), acks: acks.peers}
 	c.compute = func(held *reading) ([]crdt.Change, error) {
 		return t.rescale(r, body, held)
 	}
