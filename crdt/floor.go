@@ -85,7 +85,7 @@ func (o *object) forgettable(settled, held func(*entry) bool) []*entry {
 		if values == nil {
 			values = o.values()
 		}
-		if !e.needed(values, held) {
+		if !o.needs(e, values, held) {
 			gone = append(gone, o.ops[i])
 			e.gone = true
 		}
@@ -130,37 +130,64 @@ func (o *object) values() []value {
 	return all
 }
 
-// needed says whether one of the deletions that e consists of must stay:
+// needs says whether one of the deletions that e consists of must stay:
 //
 //   - it keeps a value from living again that is part of an operation which stays for another reason,
-//   - it hides a live value above it, which it had seen, or
-//   - it is in conflict with a live value, which everybody knows.
+//   - it is in conflict with a live value, which everybody knows, or
+//   - it hides what it had seen above it: a live value, or a deletion that is in such a conflict.
 //
 // The deletion of an object is never needed: nothing of what it ends stays.
-func (e *entry) needed(values []value, held func(*entry) bool) bool {
+func (o *object) needs(e *entry, values []value, held func(*entry) bool) bool {
 	for i := range e.changes {
-		if e.changes[i].Value == nil && e.lives(i) && neededAt(e, e.changes[i].Path, values, held) {
+		p := e.changes[i].Path
+		if e.changes[i].Value == nil && e.lives(i) && (e.keeps(p, values) || e.contends(p, values, held) || o.hides(e, p, values, held)) {
 			return true
 		}
 	}
 	return false
 }
 
-func neededAt(e *entry, p Path, values []value, held func(*entry) bool) bool {
-	conflict := func(v value) bool { return v.live && !e.saw(v.from) && !v.from.saw(e) && held(v.from) }
-	for _, v := range atOrBelow(values, p) {
-		if e.saw(v.from) && !v.from.gone || conflict(v) {
+// keeps says whether the deletion of p by e is what ended a value in an operation that stays.
+func (e *entry) keeps(p Path, values []value) bool {
+	return slices.ContainsFunc(atOrBelow(values, p), func(v value) bool { return e.saw(v.from) && !v.from.gone })
+}
+
+// contends says whether the deletion of p by e is in conflict with a live value.
+func (e *entry) contends(p Path, values []value, held func(*entry) bool) bool {
+	conflict := func(v value) bool { return v.live && v.from != e && !e.saw(v.from) && !v.from.saw(e) && held(v.from) }
+	if slices.ContainsFunc(atOrBelow(values, p), conflict) {
+		return true
+	}
+	for above, ok := p.parent(); ok; above, ok = above.parent() {
+		if slices.ContainsFunc(at(values, above), conflict) {
 			return true
 		}
 	}
+	return false
+}
+
+// hides says whether the deletion of p by e keeps something above p out of sight.
+func (o *object) hides(e *entry, p Path, values []value, held func(*entry) bool) bool {
 	for above, ok := p.parent(); ok; above, ok = above.parent() {
-		for _, v := range at(values, above) {
-			if v.live && e.saw(v.from) || conflict(v) {
+		if slices.ContainsFunc(at(values, above), func(v value) bool { return v.live && e.saw(v.from) }) {
+			return true
+		}
+		for _, r := range o.ops {
+			if r != e && e.saw(r) && r.deletesAt(above) && r.contends(above, values, held) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// deletesAt says whether e deletes p, and nobody has overwritten that.
+func (e *entry) deletesAt(p Path) bool {
+	if !e.deletes {
+		return false
+	}
+	i, found := slices.BinarySearchFunc(e.changes, p, func(c Change, p Path) int { return cmp.Compare(c.Path, p) })
+	return found && e.changes[i].Value == nil && e.lives(i)
 }
 
 // at returns the values at p.

@@ -149,12 +149,24 @@ func (m model) needed(op Op, p Path, kept []Op, second Seen) bool {
 	for _, x := range kept {
 		for q, value := range modelChanges(x) {
 			live, inside, outside := !m.overwritten(x, q), q == p || below(q, p), below(p, q)
-			concurrent := !modelSaw(op, x) && !modelSaw(x, op)
 			switch {
-			case value == nil || x.Stamp == op.Stamp:
-			case modelSaw(op, x) && (inside || outside && live):
+			case x.Stamp == op.Stamp || !modelSaw(op, x):
+			case value != nil && (inside || outside && live):
 				return true
-			case concurrent && live && (inside || outside) && x.Stamp.Time <= second[x.Stamp.Writer]:
+			case value == nil && outside && live && m.contends(x, q, kept, second):
+				return true
+			}
+		}
+	}
+	return m.contends(op, p, kept, second)
+}
+
+func (m model) contends(op Op, p Path, kept []Op, second Seen) bool {
+	for _, x := range kept {
+		for q, value := range modelChanges(x) {
+			overlap := q == p || below(q, p) || below(p, q)
+			concurrent := x.Stamp != op.Stamp && !modelSaw(op, x) && !modelSaw(x, op)
+			if value != nil && overlap && concurrent && !m.overwritten(x, q) && x.Stamp.Time <= second[x.Stamp.Writer] {
 				return true
 			}
 		}
