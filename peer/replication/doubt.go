@@ -29,17 +29,31 @@ func (m *Machine) Applied(hash FloorHash) {
 // doubts says whether op may be something that all others have forgotten.
 func (m *Machine) doubts(op crdt.Op) bool { return m.doubt != nil && m.doubt.Has(op.Stamp) }
 
-// trusts says whether this peer is in doubt and a peer that has applied floor can end that. One that is in doubt itself cannot.
-func (m *Machine) trusts(floor FloorHash, doubtful bool) bool {
-	return m.doubt != nil && floor == m.doubted && !doubtful
+// trusts says whether this peer is in doubt, and one that has applied that floor can end it.
+func (m *Machine) trusts(floor FloorHash) bool { return m.doubt != nil && floor == m.doubted }
+
+// againAtMost exchanges follow on each other at once; more only with the calls of Reconcile.
+const againAtMost = 4
+
+// settle drops what a peer that has applied the floor does not hold, after all that it holds has come. What has gone so
+// may have overwritten something that came, and floors that were applied here may have refused something, which must
+// come again: so the doubt ends with the first exchange in which nothing came or went at or below the floor.
+func (m *Machine) settle(received *Received, r *round) {
+	if len(r.surplus) == 0 && r.below == 0 {
+		m.endDoubt(received)
+		return
+	}
+	var news gathered
+	news.add(received.Delta)
+	news.add(m.set.Abandon(r.surplus))
+	received.Delta = news.delta()
+	if r.again < againAtMost {
+		m.open(received, r.partner)
+		m.round.again = r.again + 1
+	}
 }
 
-// settle ends the doubt: what is not held by a peer that has applied the floor goes.
-func (m *Machine) settle(received *Received, surplus []crdt.OpID) {
-	news := gathered{}
-	news.add(received.Delta)
-	news.add(m.set.Abandon(surplus))
-	received.Delta = news.delta()
+func (m *Machine) endDoubt(received *Received) {
 	received.Settled = true
 	m.doubt, m.doubted = nil, FloorHash{}
 }

@@ -78,7 +78,7 @@ func symbolsToWire(s *Symbols) *wire.Symbols {
 	}
 	return &wire.Symbols{
 		Count: s.Count, Version: s.Version, Bits: uint8(s.Part.Bits), Index: uint32(s.Part.Index), From: uint32(s.From),
-		Symbols: sketch.Append(nil, s.Symbols, s.From, countOf(s.Count, s.Part.Bits)), Floor: s.Floor, Doubtful: s.Doubtful,
+		Symbols: sketch.Append(nil, s.Symbols, s.From, countOf(s.Count, s.Part.Bits)), Floor: s.Floor,
 	}
 }
 
@@ -244,7 +244,7 @@ func symbolsFromWire(form *wire.Symbols) (*Symbols, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Symbols{Count: form.Count, Version: form.Version, Part: part, From: from, Symbols: list, Floor: form.Floor, Doubtful: form.Doubtful}, nil
+	return &Symbols{Count: form.Count, Version: form.Version, Part: part, From: from, Symbols: list, Floor: form.Floor}, nil
 }
 
 func moreFromWire(form *wire.More) (*More, error) {

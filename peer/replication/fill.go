@@ -2,7 +2,6 @@ package replication
 
 import (
 	"cmp"
-	"slices"
 
 	"shoal/crdt"
 )
@@ -54,7 +53,7 @@ func (m *Machine) resumeFill(received *Received) {
 	if f == nil {
 		return
 	}
-	_, live := slices.BinarySearch(m.live, f.partner)
+	live := m.isLive(f.partner)
 	switch f.idle++; {
 	case f.idle > waitForPartner:
 		m.fill = nil
@@ -120,8 +119,7 @@ func (m *Machine) receivePage(from crdt.PeerID, page *Page) Received {
 	received := m.merge(from, page.Objects)
 	if page.Last {
 		m.fill = nil
-		m.round = &round{partner: from, whole: true}
-		received.send(from, Message{Digest: m.digest()}) // finds what changed meanwhile
+		m.open(&received, from) // finds what changed meanwhile
 		return received
 	}
 	bytes := 0

@@ -1,13 +1,15 @@
 package replication
 
 import (
+	"math/bits"
 	"slices"
 
 	"shoal/crdt"
 )
 
 const (
-	pushTo        = 3 // peers that are told at once
+	pushTo        = 3       // peers that are told at once
+	smallPush     = 4 << 10 // bytes that are worth telling more peers
 	remindTo      = 16
 	rumoursAtOnce = 64  // more operations than these in one message are no news but a transfer: they are not pushed on
 	refusedAtMost = 256 // named for one message
@@ -55,7 +57,7 @@ func (m *Machine) Write(op crdt.Op, acks int) (crdt.Delta, []Outgoing) {
 		return crdt.Delta{}, nil
 	}
 	_, delta := m.set.Add(op)
-	return delta, pushes(delta.Added, m.some(max(pushTo, acks), m.self), acks > 0)
+	return delta, pushes(delta.Added, m.some(max(m.fanOut(delta.Added), acks), m.self), acks > 0)
 }
 
 // Remind pushes operations again, each to live peers that have not acked it, and asks for an Ack. It leaves out what is no
@@ -158,7 +160,7 @@ func (m *Machine) receivePush(from crdt.PeerID, push *Push) Received {
 func (m *Machine) passOn(received *Received, delta crdt.Delta, from crdt.PeerID) {
 	received.Delta = delta
 	if n := len(delta.Added); n > 0 && n <= rumoursAtOnce {
-		received.Send = append(received.Send, pushes(delta.Added, m.some(pushTo, from), false)...)
+		received.Send = append(received.Send, pushes(delta.Added, m.some(m.fanOut(delta.Added), from), false)...)
 	}
 }
 
@@ -194,6 +196,24 @@ func pushes(ops []crdt.Op, to []crdt.PeerID, ack bool) []Outgoing {
 		messages = append(messages, Message{Push: &Push{Ops: batch, Ack: ack}})
 	}
 	return toEach(to, messages)
+}
+
+// fanOut is to how many peers news goes. Each peer tells so many once, so a peer is missed with probability e^-n; with
+// ln(live) + 5 nearly no write waits for a reconciliation anywhere. What is large is left to that sooner.
+func (m *Machine) fanOut(ops []crdt.Op) int {
+	bytes := 0
+	for _, op := range ops {
+		bytes += opBytes(op)
+	}
+	if bytes > smallPush {
+		return pushTo
+	}
+	return pushTo + 3 + bits.Len(uint(len(m.live)))*7/10
+}
+
+func (m *Machine) isLive(peer crdt.PeerID) bool {
+	_, live := slices.BinarySearch(m.live, peer)
+	return live
 }
 
 // some picks n live peers.

@@ -55,13 +55,12 @@ type Digest struct {
 
 // Symbols are coded symbols of the operations that the sender retains in one part, or of the versions of its rows.
 type Symbols struct {
-	Count    uint64 // of elements in all parts
-	Version  uint64 // of the set that the symbols are of, in the sender's own count
-	Part     sketch.Part
-	From     int // number of the first symbol
-	Symbols  []sketch.Symbol
-	Floor    FloorHash // applied by the sender
-	Doubtful bool      // the sender doubts one
+	Count   uint64 // of elements in all parts
+	Version uint64 // of the set that the symbols are of, in the sender's own count
+	Part    sketch.Part
+	From    int // number of the first symbol
+	Symbols []sketch.Symbol
+	Floor   FloorHash // applied by the sender
 }
 
 // More asks for more symbols of the same version.

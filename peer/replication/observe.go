@@ -92,7 +92,7 @@ func (m *Machine) rowSymbols(version uint64, from, number int) *Symbols {
 		version, from, number = s.Version(), 0, min(from+number, symbolsAtOnce)
 		list, _ = s.SymbolsAt(sketch.Part{}, version, 0, number)
 	}
-	return &Symbols{Count: uint64(s.Count()), Version: version, From: from, Symbols: list, Floor: m.applied, Doubtful: m.doubt != nil}
+	return &Symbols{Count: uint64(s.Count()), Version: version, From: from, Symbols: list, Floor: m.applied}
 }
 
 func (m *Machine) moreRowSymbols(from crdt.PeerID, more *More) []Outgoing {

@@ -25,6 +25,12 @@ func (m *Machine) Reconcile() []Outgoing {
 	return received.Send
 }
 
+// open begins a round with a peer that took part in one just now.
+func (m *Machine) open(received *Received, partner crdt.PeerID) {
+	m.round = &round{partner: partner, whole: true}
+	received.send(partner, Message{Digest: m.digest()})
+}
+
 func (m *Machine) digest() *Digest {
 	return &Digest{
 		Root: m.set.Digest(), Count: uint64(m.set.Count()), RowRoot: m.rows.digest(), RowCount: uint64(len(m.rows.held)),
@@ -41,11 +47,11 @@ func (m *Machine) busy() bool {
 // again, or given up for the next round.
 func (m *Machine) resume(received *Received) {
 	m.resumeFill(received)
-	if m.inbound.idle++; m.inbound.idle > idleAtMost {
+	if m.inbound.idle++; m.inbound.idle > idleAtMost || !m.isLive(m.inbound.from) {
 		m.inbound = inbound{}
 	}
 	if r := m.round; r != nil {
-		if r.idle++; r.idle > idleAtMost || r.idle > 1 && !r.bulk() {
+		if r.idle++; r.idle > idleAtMost || r.idle > 1 && !r.bulk() || !m.isLive(r.partner) {
 			m.round = nil
 		}
 	}
@@ -55,8 +61,8 @@ func (m *Machine) receiveDigest(from crdt.PeerID, d *Digest) Received {
 	var received Received
 	mine := m.digest()
 	received.Equal = d.Root == mine.Root
-	if received.Equal && m.trusts(d.Floor, d.Doubted != FloorHash{}) {
-		m.settle(&received, nil)
+	if received.Equal && m.trusts(d.Floor) {
+		m.endDoubt(&received)
 	}
 	if d.Answer {
 		m.answered(&received, from, d, mine)
@@ -109,7 +115,8 @@ func (m *Machine) crosses(from crdt.PeerID) bool {
 	if m.round == nil || m.round.partner != from {
 		return false
 	}
-	if m.self < from {
+	if m.self < from && !m.round.crossed {
+		m.round.crossed = true // once: the opening of that round may be lost
 		return true
 	}
 	m.round = nil

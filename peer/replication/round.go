@@ -16,24 +16,26 @@ const (
 
 // round is what the peer that opened one remembers of it.
 type round struct {
-	partner  crdt.PeerID
-	decoder  *sketch.Decoder // nil: no symbols are awaited any more, or none came yet
-	version  uint64          // of the partner's set
-	part     sketch.Part
-	floor    FloorHash // applied by the partner
-	doubtful bool      // the partner is in doubt
+	partner crdt.PeerID
+	decoder *sketch.Decoder // nil: no symbols are awaited any more, or none came yet
+	version uint64          // of the partner's set
+	part    sketch.Part
+	floor   FloorHash // applied by the partner
 
 	waiting map[crdt.OpID]bool // asked for in this part
 	surplus []crdt.OpID        // held here and not there, of which this peer is in doubt
 	whole   bool               // the partner had the same floor all along
 
-	begins int // how often first symbols came
-	idle   int // calls of Reconcile since anything came
+	below   int  // operations that came of which this peer is in doubt
+	again   int  // exchanges of the same doubt just before this one
+	crossed bool // another round waited for this one
+	begins  int  // how often first symbols came
+	idle    int  // calls of Reconcile since anything came
 }
 
 const (
 	beginsAtMost = 32 // then the partner's set changes too fast, or it plays
-	idleAtMost   = 8  // calls of Reconcile, for what is bulk; one for what is small
+	idleAtMost   = 5  // calls of Reconcile, for what is bulk; one for what is small
 )
 
 func (r *round) bulk() bool {
@@ -55,7 +57,7 @@ func (m *Machine) symbols(part sketch.Part, version uint64, from, number int) *S
 		list, _ = s.SymbolsAt(part, version, from, number)
 	}
 	return &Symbols{Count: uint64(s.Count()), Version: version, Part: part, From: from, Symbols: list,
-		Floor: m.applied, Doubtful: m.doubt != nil}
+		Floor: m.applied}
 }
 
 func (m *Machine) moreSymbols(from crdt.PeerID, more *More) []Outgoing {
@@ -102,8 +104,8 @@ func (m *Machine) takes(r *round, s *Symbols) bool {
 		m.round = nil
 		return false
 	}
-	r.whole = r.whole && (r.begins == 1 || s.Floor == r.floor && s.Doubtful == r.doubtful)
-	r.floor, r.doubtful, r.version = s.Floor, s.Doubtful, s.Version
+	r.whole = r.whole && (r.begins == 1 || s.Floor == r.floor)
+	r.floor, r.version = s.Floor, s.Version
 	r.decoder = sketch.NewDecoder(m.set.Sketch(), r.part)
 	return true
 }
@@ -168,6 +170,9 @@ func (m *Machine) arrived(received *Received, from crdt.PeerID, objects *Objects
 	for _, object := range objects.Objects {
 		for _, op := range object.Ops {
 			delete(r.waiting, op.ID())
+			if m.doubts(op) {
+				r.below++
+			}
 		}
 	}
 	for _, id := range objects.Gone {
@@ -188,7 +193,7 @@ func (m *Machine) advance(received *Received) {
 		return
 	}
 	m.round = nil
-	if r.whole && m.trusts(r.floor, r.doubtful) {
-		m.settle(received, r.surplus)
+	if r.whole && m.trusts(r.floor) {
+		m.settle(received, r)
 	}
 }

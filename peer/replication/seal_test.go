@@ -50,7 +50,7 @@ func sampleMessages() map[string]Message {
 	op := Seal(sampleOp(), testSign)
 	object := Object{web, []crdt.Op{op}}
 	symbols := &Symbols{
-		Count: 1_000_000, Version: 7, Part: sketch.Part{Bits: 3, Index: 5}, From: 24, Floor: FloorHash{3}, Doubtful: true,
+		Count: 1_000_000, Version: 7, Part: sketch.Part{Bits: 3, Index: 5}, From: 24, Floor: FloorHash{3},
 		Symbols: []sketch.Symbol{{ID: sketch.ID{1, 2}, Check: 5, Count: 9600}, {Count: -3}},
 	}
 	more := &More{Version: 7, Part: sketch.Part{Bits: 3, Index: 5}, From: 24, Number: 100}

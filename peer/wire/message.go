@@ -57,19 +57,18 @@ type Version struct {
 
 // Symbols are coded symbols of the names of what the sender holds, in one part by the first bits of the names.
 //
-//	{1: count, 2: version, 3: bits, 4: index, 5: from, 6: symbols, 7: hash of the floor applied, 8: doubtful}
+//	{1: count, 2: version, 3: bits, 4: index, 5: from, 6: symbols, 7: hash of the floor applied}
 //
 // Each symbol takes 16 bytes of names, 8 of checks, and a varint (zigzag, as in encoding/binary) of its count less
 // 2 count/(2+i), rounded down, of symbol i, where count is that of the part on average: count >> bits.
 type Symbols struct {
-	Count    uint64 `cbor:"1,keyasint,omitempty"`
-	Version  uint64 `cbor:"2,keyasint,omitempty"`
-	Bits     uint8  `cbor:"3,keyasint,omitempty"`
-	Index    uint32 `cbor:"4,keyasint,omitempty"`
-	From     uint32 `cbor:"5,keyasint,omitempty"`
-	Symbols  []byte `cbor:"6,keyasint"`
-	Floor    Short  `cbor:"7,keyasint"`
-	Doubtful bool   `cbor:"8,keyasint,omitempty"`
+	Count   uint64 `cbor:"1,keyasint,omitempty"`
+	Version uint64 `cbor:"2,keyasint,omitempty"`
+	Bits    uint8  `cbor:"3,keyasint,omitempty"`
+	Index   uint32 `cbor:"4,keyasint,omitempty"`
+	From    uint32 `cbor:"5,keyasint,omitempty"`
+	Symbols []byte `cbor:"6,keyasint"`
+	Floor   Short  `cbor:"7,keyasint"`
 }
 
 // More asks for symbols.

@@ -84,7 +84,7 @@ func codecs() []codec {
 	}
 }
 
-var sampleSymbols = Symbols{Count: 1_000_000, Version: 7, Bits: 3, Index: 5, From: 24, Symbols: bytes.Repeat([]byte{9}, 25), Floor: Short{3}, Doubtful: true}
+var sampleSymbols = Symbols{Count: 1_000_000, Version: 7, Bits: 3, Index: 5, From: 24, Symbols: bytes.Repeat([]byte{9}, 25), Floor: Short{3}}
 
 var sampleMore = More{Version: 7, Bits: 3, Index: 5, From: 24, Number: 100}
 
