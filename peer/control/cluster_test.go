@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"maps"
 	"math/rand"
 	"net/netip"
 	"slices"
@@ -23,6 +24,7 @@ type cluster struct {
 	side    map[crdt.PeerID]int // peers on different sides do not hear each other
 	replies map[uint64]error
 	request uint64
+	tuning  Tuning
 }
 
 // simulated is one peer of a cluster: its machine, and what a crash of the program leaves.
@@ -35,6 +37,21 @@ type simulated struct {
 	inbox   []timed
 	states  map[crdt.PeerID]gossip.State
 	lost    map[crdt.PeerID]time.Duration // since when it is not heard
+
+	clock     func(time.Duration) time.Time // its wall clock
+	audit     []AuditEntry
+	notesSeen []Note
+}
+
+// keep is the store's part of what world does for operations and the book.
+func (w *world) keep(p Persist) {
+	for name, value := range p.Records {
+		if value == nil {
+			delete(w.records, name)
+		} else {
+			w.records[name] = value
+		}
+	}
 }
 
 type timed struct {
@@ -45,11 +62,15 @@ type timed struct {
 const step = 50 * time.Millisecond
 
 func newCluster(t *testing.T, seed int64, n int) *cluster {
-	c := &cluster{t: t, random: rand.New(rand.NewSource(seed)), side: map[crdt.PeerID]int{}, replies: map[uint64]error{}}
+	return newClusterWith(t, seed, n, Tuning{})
+}
+
+func newClusterWith(t *testing.T, seed int64, n int, tuning Tuning) *cluster {
+	c := &cluster{t: t, random: rand.New(rand.NewSource(seed)), side: map[crdt.PeerID]int{}, replies: map[uint64]error{}, tuning: tuning}
 	for i := range n {
 		p := &simulated{world: newWorld(), name: fmt.Sprintf("p%d", i+1),
 			states: map[crdt.PeerID]gossip.State{}, lost: map[crdt.PeerID]time.Duration{}}
-		p.id, p.quiet = peerID(p.name), true
+		p.id, p.quiet, p.clock = peerID(p.name), true, epoch.Add
 		c.peers = append(c.peers, p)
 		c.boot(p)
 	}
@@ -58,7 +79,7 @@ func newCluster(t *testing.T, seed int64, n int) *cluster {
 
 // boot starts a peer's program anew, from what it saved.
 func (c *cluster) boot(p *simulated) {
-	saved := Saved{}
+	saved := Saved{Records: maps.Clone(p.records)}
 	for _, name := range slices.Sorted(mapsKeys(p.ops)) {
 		saved.Ops = append(saved.Ops, p.ops[name])
 	}
@@ -74,7 +95,7 @@ func (c *cluster) boot(p *simulated) {
 	clear(p.lost)
 	p.machine = New(Config{
 		Self: gossip.Self{ID: gossip.PeerID(p.id), Name: p.name, Room: gossip.Room{CPUMillis: 8000, MemoryBytes: 4 << 30}},
-		Boot: p.world.boot, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: c.random.Intn,
+		Boot: p.world.boot, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: c.random.Intn, Tuning: c.tuning,
 	}, saved)
 }
 
@@ -154,7 +175,9 @@ func (c *cluster) due(p *simulated, all []timed) []timed {
 }
 
 func (c *cluster) flush(p *simulated) {
-	out := p.machine.Flush(Clock{Elapsed: c.now, Wall: epoch.Add(c.now)})
+	out := p.machine.Flush(Clock{Elapsed: c.now, Wall: p.clock(c.now)})
+	p.keep(out.Persist)
+	p.audit, p.notesSeen = append(p.audit, out.Audit...), append(p.notesSeen, out.Notes...)
 	for _, op := range out.Persist.Put {
 		p.ops[opName(op)] = op
 	}

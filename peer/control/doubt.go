@@ -98,8 +98,8 @@ func (m *Machine) turnDoubt() {
 }
 
 // doubtSettled accepts the floors that were asked for: what is below them and held here is what the
-// partner holds, too. dropped is what went for that.
-func (m *Machine) doubtSettled(dropped []crdt.Op) {
+// partner holds, too.
+func (m *Machine) doubtSettled() {
 	f := &m.floors
 	d := &f.doubt
 	if len(d.asks) == 0 {
@@ -120,7 +120,6 @@ func (m *Machine) doubtSettled(dropped []crdt.Op) {
 	m.applyFloors(accepted)
 	m.settleFloors()
 	f.lookSoon(m.now.Elapsed)
-	m.writeAgain(dropped, "the others had closed a floor above it without knowing it")
 	if !f.inDoubt() {
 		m.note(Note{Reason: "Settled", Peer: m.self, Text: m.config.Self.Name + " holds what the others hold"})
 		m.sure()
@@ -176,6 +175,15 @@ func (m *Machine) sure() {
 	}
 }
 
+// heldBelow notes that all others hold what this peer wrote up to a floor.
+func (m *Machine) heldBelow(own crdt.Time) {
+	for at := len(m.floors.doubt.wrote) - 1; at >= 0; at-- {
+		if m.floors.doubt.wrote[at].Stamp.Time <= own {
+			m.heldElsewhere(at)
+		}
+	}
+}
+
 // seenElsewhere notes which own writes another operation had seen: its writer holds them.
 func (m *Machine) seenElsewhere(op *crdt.Op) {
 	own := op.Seen[m.self]
@@ -189,14 +197,25 @@ func (m *Machine) seenElsewhere(op *crdt.Op) {
 	}
 }
 
-// writeAgain writes those of the dropped operations anew that this peer made and nobody else was known to hold.
-// They keep what they had seen.
-func (m *Machine) writeAgain(dropped []crdt.Op, why string) {
-	for _, op := range dropped {
+// ownDropped writes anew what of this peer's own went although nothing that is held had seen it: it was
+// abandoned for a floor that the others had closed above it, or lost to another of the same stamp.
+func (m *Machine) ownDropped(delta crdt.Delta) {
+	for _, op := range delta.Dropped {
+		if op.Stamp.Writer != m.self || op.Stamp.Time <= m.floors.second[m.self] {
+			continue
+		}
+		same := func(a crdt.Op) bool { return a.Key == op.Key && a.Stamp == op.Stamp && a.Hash != op.Hash }
+		if slices.ContainsFunc(delta.Added, same) {
+			m.rewrite(op, whyContradicted)
+			continue
+		}
 		at := slices.IndexFunc(m.floors.doubt.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
-		if at >= 0 {
-			m.heldElsewhere(at)
-			m.rewrite(op, why)
+		if at < 0 {
+			continue
+		}
+		m.heldElsewhere(at)
+		if !slices.ContainsFunc(m.set.Ops(op.Key), func(o crdt.Op) bool { return o.Seen.Has(op.Stamp) }) {
+			m.rewrite(op, "the others had closed a floor above it without knowing it")
 		}
 	}
 }
@@ -222,26 +241,20 @@ func (m *Machine) rewrite(op crdt.Op, why string) {
 	m.note(Note{Warning: true, Reason: "Rewritten", Object: op.Key, Text: text})
 }
 
-// contradicted writes again what lost to another operation of this peer with the same stamp: both
-// were its own, made on two sides of a restored store.
-func (m *Machine) contradicted(delta crdt.Delta, received Received, refused []replication.Refusal) {
-	const why = "another of this peer has the same stamp; was its store restored?"
-	for _, op := range delta.Dropped {
-		if op.Stamp.Writer == m.self && slices.ContainsFunc(delta.Added, func(a crdt.Op) bool {
-			return a.Key == op.Key && a.Stamp == op.Stamp && a.Hash != op.Hash
-		}) {
-			m.rewrite(op, why)
-		}
-	}
+const whyContradicted = "another of this peer has the same stamp; was its store restored?"
+
+// contradicted writes again what was refused because this peer holds another operation of its own with the same
+// stamp: both were made by it, before and after its store was restored.
+func (m *Machine) contradicted(received Received, refused []replication.Refusal) {
+	d := &m.floors.doubt
 	for _, r := range refused {
-		if r.Writer != m.self || r.Reason != "contradicts" {
+		if r.Writer != m.self || r.Reason != replication.Contradicts || slices.Contains(d.rewrote, r.Op) {
 			continue
 		}
-		d := &m.floors.doubt
-		if op, ok := findOp(received.Message, r.Op); ok && !slices.Contains(d.rewrote, r.Op) {
+		if op, ok := findOp(received.Message, r.Op); ok {
 			d.rewrote = append(d.rewrote, r.Op)
 			d.rewrote = d.rewrote[max(0, len(d.rewrote)-mostWrites):]
-			m.rewrite(op, why)
+			m.rewrite(op, whyContradicted)
 		}
 	}
 }

@@ -164,6 +164,7 @@ func (m *Machine) applyFloors(floors []floor) {
 	f.applied, f.appliedHash = floors, hashOf(floors)
 	first, second := joined(floors)
 	f.second = second
+	m.heldBelow(second[m.self])
 	m.merged(m.set.Forget(first, second))
 	m.spread.Applied(f.appliedHash)
 	m.record(recordFloor, encodeFloors(floors))

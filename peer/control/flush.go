@@ -174,9 +174,7 @@ func (m *Machine) nextWake() time.Duration {
 	if m.rowsCame {
 		at(m.passDue)
 	}
-	if m.clocks.due != 0 {
-		at(m.clocks.due)
-	}
+	m.clockDeadlines(at)
 	if len(m.inbox) > 0 {
 		at(m.now.Elapsed)
 	}
@@ -233,7 +231,8 @@ func (m *Machine) receive(e Received) {
 func (m *Machine) received(e Received, received replication.Received) {
 	m.merged(received.Delta)
 	m.refused(e, received.Refused)
-	m.contradicted(received.Delta, e, received.Refused)
+	m.contradicted(e, received.Refused)
+	m.ownDropped(received.Delta)
 	for _, r := range received.Rows {
 		m.newsOfRows()
 		m.takeRow(e.From, r)
@@ -246,7 +245,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 		m.rowAhead(received.Ahead)
 	}
 	if received.Settled {
-		m.doubtSettled(received.Delta.Dropped)
+		m.doubtSettled()
 	}
 	if received.Equal {
 		m.out.Synced = append(m.out.Synced, e.From)

@@ -153,6 +153,9 @@ func (m *Machine) remember(was, news gossip.Member) {
 func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	m.liveDirty = true
 	m.greet = append(m.greet, id)
+	if m.greets(id) {
+		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
+	}
 	r := m.rows[id]
 	n.fresh = r != nil && r.news && r.version.Boot > n.leftBoot
 	if !n.fresh {

@@ -48,7 +48,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		return
 	}
 	if from == sealed.Peer {
-		m.measure(from, observation.At)
+		m.measure(sealed, observation.At)
 	}
 	m.rowOfFloor(sealed.Peer, observation)
 	m.setRow(sealed.Peer, newRow(sealed.Peer, observation), sealed.Version)
@@ -183,14 +183,8 @@ func (c *container) observed() wire.Container {
 	}
 }
 
-// freshRow is how old this peer's row may be when it greets who comes: who is new measures its clock by it.
-const freshRow = 10 * time.Second
-
 // sealRow signs this peer's row and spreads it, where it says something new.
 func (m *Machine) sealRow() {
-	if m.rows[m.self] != nil && m.now.Elapsed-m.rows[m.self].at > freshRow && slices.ContainsFunc(m.greet, m.greets) {
-		m.unsealed = true
-	}
 	if !m.unsealed || !m.rowTokens.take(m.now.Elapsed, m.rowEach()) {
 		return
 	}

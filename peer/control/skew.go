@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/peer/replication"
 )
 
 // A peer says in its row when it made it. The difference to this peer's clock when the row comes is
-// how far the other's clock is ahead, less the time that the row was under way. Of the newest few of a peer the one
+// how far the other's clock is ahead, less the time that the row was under way, which is short where both hear each other. Of the newest few of a peer the one
 // that took the least time counts, and the median over the members tells whose clock is the odd one.
 
 const (
@@ -23,10 +24,11 @@ const (
 
 // clocks holds the measurements.
 type clocks struct {
-	of    map[crdt.PeerID]skewRing
-	due   time.Duration // when to look at them; 0: nothing new
-	level int           // of the last note: 0 none, 1 off, 2 far off
-	last  Clock
+	of     map[crdt.PeerID]skewRing
+	due    time.Duration // when to look at them; 0: nothing new
+	rowDue time.Duration // when this peer's row is made anew, for who came to measure it; 0: not
+	level  int           // of the last note: 0 none, 1 off, 2 far off
+	last   Clock
 }
 
 type skewRing struct {
@@ -36,9 +38,15 @@ type skewRing struct {
 
 func (r skewRing) best() time.Duration { return slices.Max(r.ahead[:min(r.n, skewRows)]) }
 
-// measure takes the time of a row that its own peer sent.
-func (m *Machine) measure(peer crdt.PeerID, at int64) {
+// measure takes the time of a row that its own peer sent. It counts only if it was made while both heard each other:
+// a row that was fetched after a cut may be of any age.
+func (m *Machine) measure(sealed replication.Row, at int64) {
+	peer := sealed.Peer
 	c := &m.clocks
+	n, held := m.members[peer], m.rows[peer]
+	if n == nil || !n.live() || m.now.Elapsed-n.since < skewEach || held == nil || held.version.Boot != sealed.Version.Boot {
+		return
+	}
 	r, known := c.of[peer]
 	if at == 0 || !known && len(c.of) >= skewMost {
 		return
@@ -65,6 +73,18 @@ func (m *Machine) watchClock() {
 	if c.due != 0 && c.due <= m.now.Elapsed {
 		c.due = 0
 		m.noteSkew()
+	}
+	if c.rowDue != 0 && c.rowDue <= m.now.Elapsed {
+		c.rowDue = 0
+		m.unsealed = true
+	}
+}
+
+func (m *Machine) clockDeadlines(at func(time.Duration)) {
+	for _, due := range [...]time.Duration{m.clocks.due, m.clocks.rowDue} {
+		if due != 0 {
+			at(due)
+		}
 	}
 }
 

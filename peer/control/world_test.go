@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -35,6 +36,7 @@ type world struct {
 
 	ops       map[string]crdt.Op
 	book      map[gossip.PeerID]gossip.Member
+	records   map[string][]byte
 	instances map[runtime.InstanceID]*runtime.Instance
 	pending   []Action
 	last      Output
@@ -52,7 +54,7 @@ func newWorld() *world {
 	return &world{
 		room: gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30}, wall: epoch,
 		ops: map[string]crdt.Op{}, book: map[gossip.PeerID]gossip.Member{},
-		instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
+		records: map[string][]byte{}, instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
 		rows: map[string]*wire.Observation{}, sequences: map[string]uint64{}, revisions: map[string]string{},
 	}
 }
@@ -143,7 +145,7 @@ func (w *world) start(args []string) error {
 			return fmt.Errorf("unknown word %s", args[i])
 		}
 	}
-	saved := Saved{}
+	saved := Saved{Records: maps.Clone(w.records)}
 	for _, name := range slices.Sorted(mapsKeys(w.ops)) {
 		saved.Ops = append(saved.Ops, w.ops[name])
 	}
@@ -514,3 +516,7 @@ func (w *world) wallVerb(args []string) error {
 func (w *world) flushVerb([]string) error { w.flush(); return nil }
 
 func (w *world) quietVerb(args []string) error { w.quiet = args[0] == "on"; return nil }
+
+func pushOf(ops ...crdt.Op) replication.Message {
+	return replication.Message{Push: &replication.Push{Ops: ops}}
+}
