@@ -143,7 +143,7 @@ func (w *World) change(peer string, key crdt.Key, compute func(object crdt.Objec
 		if err != nil {
 			return err
 		}
-		write.Key, write.Seen, write.User = key, object.Seen, "tester"
+		write.Key, write.Seen, write.User = key, object.Seen, peer
 		if err := w.order(p, write); !errors.Is(err, control.ErrStale) {
 			return err
 		}
@@ -164,9 +164,9 @@ func (w *World) Apply(peer, yaml string) error {
 		}
 		err = w.change(peer, d.Key, func(object crdt.Object) (control.Write, error) {
 			if !object.Live {
-				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: manifest.Apply(nil, manifest.Owner{Manager: "apply"}, fields)}, nil
+				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: manifest.Apply(nil, manifest.Owner{Manager: "apply", User: peer}, fields)}, nil
 			}
-			return control.Write{Manager: "apply", Changes: manifest.Apply(object.Fields, manifest.Owner{Manager: "apply"}, fields)}, nil
+			return control.Write{Manager: "apply", Changes: manifest.Apply(object.Fields, manifest.Owner{Manager: "apply", User: peer}, fields)}, nil
 		})
 		if err != nil {
 			return err

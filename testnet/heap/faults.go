@@ -1,11 +1,14 @@
 package heap
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"shoal/crdt"
 	"shoal/peer/control"
+	"shoal/peer/replication"
 )
 
 // fault remembers when something last went wrong.
@@ -36,9 +39,9 @@ func (w *World) KillProgram(name string, away time.Duration) {
 	p := w.Peer(name)
 	w.fault("the program of %s dies", name)
 	p.halt()
-	boot := p.disk.boot
+	boot := p.life
 	w.after(away, func() {
-		if p.powered && !p.alive && p.disk.boot == boot {
+		if p.powered && !p.alive && p.life == boot {
 			p.boot()
 		}
 	})
@@ -53,7 +56,9 @@ func (w *World) Split(groups ...[]string) {
 			side[w.Peer(name).index] = n + 1
 		}
 	}
+	w.firstContact()
 	w.network.side = side
+	w.network.joint = w.now
 	w.inquireAll()
 }
 
@@ -68,7 +73,10 @@ func (w *World) CutOneWay(from, to string) {
 // Heal ends all cuts.
 func (w *World) Heal() {
 	w.tracef("the network heals")
-	w.network = newNetwork(len(w.peers))
+	w.firstContact()
+	clear(w.network.side)
+	clear(w.network.oneWay)
+	w.network.joint = w.now
 	w.inquireAll()
 }
 
@@ -125,9 +133,6 @@ func (w *World) Images(name string, images ...string) {
 	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))})
 }
 
-// Skew sets the wall clock of a peer off.
-func (w *World) Skew(name string, span time.Duration) { w.Peer(name).skew = span }
-
 // Alive lists the peers whose program runs.
 func (w *World) Alive() []string {
 	var names []string
@@ -137,4 +142,71 @@ func (w *World) Alive() []string {
 		}
 	}
 	return names
+}
+
+// Wipe empties the disk of a machine that is off. It keeps its key, as a peer does whose store was set aside.
+func (w *World) Wipe(name string) {
+	p := w.Peer(name)
+	w.fault("%s loses its disk", name)
+	p.disk = newDisk()
+	p.wiped = true
+	w.watch.Wipe(p.id())
+}
+
+// Move gives a machine that is off another address.
+func (w *World) Move(name string) {
+	p := w.Peer(name)
+	p.moves++
+	w.tracef("%s has another address", name)
+	p.self.Stream = addressOf(p.index, p.moves)
+	p.described = w.membership.describe(p.self)
+}
+
+// Rename gives a machine that is off another name for people. The world goes on calling it by its first.
+func (w *World) Rename(name string) {
+	p := w.Peer(name)
+	p.moves++
+	p.self.Name = fmt.Sprintf("%s-%d", name, p.moves)
+	w.tracef("%s calls itself %s", name, p.self.Name)
+	p.described = w.membership.describe(p.self)
+}
+
+// Trip plants a bad value: from now on the code of a peer fails whenever it handles the object.
+func (w *World) Trip(name string, key crdt.Key) {
+	p := w.Peer(name)
+	w.tracef("the code of %s fails at %s", name, key)
+	if p.trip == nil {
+		p.trip = map[string]bool{}
+	}
+	p.trip[key.String()] = true
+}
+
+// Forge lets a machine that was stolen send made-up writes to an object to all others: one in another peer's name,
+// one in its own name with a signature that is wrong, and, if it may not write, one that is rightly signed.
+func (w *World) Forge(name string, key crdt.Key) {
+	p := w.Peer(name)
+	w.hostile = true
+	w.fault("%s forges writes to %s", name, key)
+	other := w.peers[(p.index+1)%len(w.peers)]
+	forged := []crdt.Op{
+		w.forged(key, other, p.sign),
+		w.forged(key, p, other.sign),
+	}
+	if !w.mayWrite(crdt.PeerID(p.self.ID)) {
+		forged = append(forged, w.forged(key, p, p.sign))
+	}
+	for _, to := range w.peers {
+		if to != p {
+			w.send(p, to, replication.Message{Push: &replication.Push{Ops: forged}})
+		}
+	}
+}
+
+// forged is a write that creates an object in somebody's name, signed by who knows whom.
+func (w *World) forged(key crdt.Key, writer *Peer, sign func([]byte) []byte) crdt.Op {
+	return replication.Seal(crdt.Op{
+		Key: key, Verb: crdt.Create, Manager: "forger", User: "nobody",
+		Stamp:   crdt.Stamp{Time: crdt.Next(0, nil, epoch.Add(w.now).Add(time.Duration(w.number))), Writer: crdt.PeerID(writer.self.ID)},
+		Changes: []crdt.Change{{Path: "metadata/labels/forged", Value: []byte(`"yes"`)}},
+	}, sign)
 }

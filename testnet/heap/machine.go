@@ -68,11 +68,11 @@ func (m *machine) run(a control.Action) {
 }
 
 func (m *machine) begin(a control.Action) {
-	w, boot := m.peer.world, m.peer.disk.boot
+	w, boot := m.peer.world, m.peer.life
 	w.tracef("%s: %s %s %s", m.peer.Name, []string{"prepare", "start", "stop", "remove"}[a.Kind], a.Instance, a.Container)
 	m.announce(a)
 	w.after(m.duration(a), func() {
-		if !m.peer.alive || m.peer.disk.boot != boot {
+		if !m.peer.alive || m.peer.life != boot {
 			return // abort decided what became of it
 		}
 		done := m.perform(a)

@@ -20,16 +20,22 @@ var Tuned = Detection{
 	LeastAlive: 50 * time.Millisecond, MostAlive: 900 * time.Millisecond, Suspicion: time.Second,
 }
 
+// rejoinMost is the longest back-off with which a peer tries a lost one of its book (package peer). Both sides of a
+// cut try all of the other side, so that the first contact comes the sooner the more there are.
+const rejoinMost = 8 * time.Second
+
 // membership is what each peer's membership layer believes of each other peer.
 type membership struct {
-	believed [][]belief // by observer, by subject
+	believed [][]belief    // by observer, by subject
+	selves   []gossip.Self // every description that a peer ever gave of itself
+	contact  time.Duration // not before this do the sides of the newest cut that healed hear of each other
 }
 
 type belief struct {
 	known   bool
 	state   gossip.State
-	self    gossip.Self
-	inquiry uint64 // number of the newest inquiry
+	self    uint32 // in selves
+	inquiry uint32 // number of the newest inquiry
 }
 
 func newMembership(peers int) *membership {
@@ -38,6 +44,12 @@ func newMembership(peers int) *membership {
 		m.believed[i] = make([]belief, peers)
 	}
 	return m
+}
+
+// describe keeps a description, and returns its number.
+func (m *membership) describe(self gossip.Self) uint32 {
+	m.selves = append(m.selves, self)
+	return uint32(len(m.selves) - 1)
 }
 
 // forget is what the death of an observer's program does: its membership layer dies with it.
@@ -70,35 +82,48 @@ func (w *World) inquire(observer, subject *Peer) {
 	}
 	b := &w.membership.believed[observer.index][subject.index]
 	b.inquiry++
-	inquiry := b.inquiry
 	state, known := w.truth(observer, subject)
-	if !known || b.known && b.state == state && b.self == subject.self {
+	if !known || b.known && b.state == state && b.self == subject.described {
 		return
 	}
 	d := w.options.Detection
-	span := w.between(d.LeastAlive, d.MostAlive)
+	span := w.between(d.LeastAlive, d.MostAlive) + max(0, w.membership.contact-w.now)
 	if state == gossip.Failed {
 		span = w.between(d.LeastFailed, d.MostFailed)
 		if d.Suspicion > 0 && b.state == gossip.Alive {
-			w.after(span-d.Suspicion, func() { w.learn(observer, subject, gossip.Suspect, inquiry) })
+			w.plan(span-d.Suspicion, &news{observer, subject, gossip.Suspect, b.inquiry})
 		}
 	}
-	w.after(span, func() { w.learn(observer, subject, state, inquiry) })
+	w.plan(span, &news{observer, subject, state, b.inquiry})
 }
 
-// learn is news of a member, unless something newer has been found out since.
-func (w *World) learn(observer, subject *Peer, state gossip.State, inquiry uint64) {
+// news is what an observer is about to learn of a subject.
+type news struct {
+	observer, subject *Peer
+	state             gossip.State
+	inquiry           uint32
+}
+
+// happen is the news of a member, unless something newer has been found out since.
+func (n *news) happen() {
+	w, observer, subject := n.observer.world, n.observer, n.subject
 	b := &w.membership.believed[observer.index][subject.index]
-	if !observer.alive || b.inquiry != inquiry {
+	if !observer.alive || b.inquiry != n.inquiry {
 		return
 	}
-	b.known, b.state = true, state
-	if state == gossip.Alive {
-		b.self = subject.self
+	b.known, b.state = true, n.state
+	if n.state == gossip.Alive {
+		b.self = subject.described
 	}
-	w.print("member", observer.Name+subject.Name, uint64(state))
-	w.tracef("%s learns that %s is %s", observer.Name, subject.Name, []string{"alive", "suspect", "failed", "left"}[state])
-	observer.feed(control.MemberChanged{Member: gossip.Member{Self: b.self, State: state}})
+	if n.state == gossip.Failed {
+		w.drop(observer, subject)
+	}
+	w.print("member", observer.Name+subject.Name, uint64(n.state))
+	if w.traces() {
+		w.tracef("%s learns that %s is %s", observer.Name, subject.Name, []string{"alive", "suspect", "failed", "left"}[n.state])
+	}
+	self := w.membership.selves[b.self]
+	observer.feed(control.MemberChanged{Member: gossip.Member{Self: self, Addr: self.Stream, State: n.state}})
 }
 
 // inquireAll lets everybody find out about everybody.
@@ -115,5 +140,24 @@ func (w *World) inquireAbout(p *Peer) {
 	for _, other := range w.peers {
 		w.inquire(other, p)
 		w.inquire(p, other)
+	}
+}
+
+// firstContact draws when the sides of a cut that heals find each other: each of the peers on one side tries each on
+// the other at a moment of its own within the back-off.
+func (w *World) firstContact() {
+	count := map[int]int{}
+	for _, p := range w.peers {
+		if p.alive {
+			count[w.network.side[p.index]]++
+		}
+	}
+	tries := 0
+	rest := len(w.peers)
+	for _, n := range count { // in any order: only the sum counts
+		tries += n * (rest - n)
+	}
+	if len(count) > 1 && tries > 0 {
+		w.membership.contact = w.now + w.between(0, rejoinMost)/time.Duration(tries)
 	}
 }

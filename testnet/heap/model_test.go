@@ -72,7 +72,7 @@ func TestNetworkLossAndDoubles(t *testing.T) {
 	w := New(Options{Seed: 3, Peers: 2, Link: Link{LeastDelay: time.Millisecond, MostDelay: time.Second, Loss: 0.2, Doubled: 0.1}})
 	w.Split([]string{"p1"})
 	w.Run(10 * time.Second) // nothing of the peers' own is under way
-	w.network = newNetwork(2)
+	w.network.side = make([]int, 2)
 	before := w.number
 	for range 10000 {
 		w.send(w.Peer("p1"), w.Peer("p2"), replication.Message{})
@@ -240,5 +240,5 @@ func changesOf(t *testing.T, yaml string) []crdt.Change {
 	must(t, err)
 	fields, err := manifest.Flatten(documents[0].Key.Kind, documents[0].Tree)
 	must(t, err)
-	return manifest.Apply(nil, manifest.Owner{Manager: "apply"}, fields)
+	return manifest.Apply(nil, manifest.Owner{Manager: "apply", User: "tester"}, fields)
 }

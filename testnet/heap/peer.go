@@ -20,11 +20,15 @@ type Peer struct {
 	index int
 	self  gossip.Self
 
-	powered bool
-	alive   bool // its program runs
-	left    bool // it said goodbye
-	started time.Duration
-	skew    time.Duration // of its wall clock
+	powered   bool
+	alive     bool   // its program runs
+	life      uint64 // rises with every start of the program
+	left      bool   // it said goodbye
+	started   time.Duration
+	powerAt   time.Duration
+	awayAt    time.Duration // when its program last ended
+	clock     wallClock
+	described uint32 // of membership.selves: its newest description of itself
 
 	disk    *disk
 	machine *machine
@@ -34,6 +38,10 @@ type Peer struct {
 	busy     time.Duration // the loop waits for the disk until then
 	alarm    uint64        // number of the newest planned wake
 	pending  *control.Persist
+	wiped    bool                // its disk was emptied
+	moves    int                 // how often its address or name was changed
+	said     replication.Version // of itself, last
+	trip     map[string]bool     // names at which the code of this peer fails
 }
 
 // peerID is the identity of the peer of a name; it takes the place of a key.
@@ -44,10 +52,8 @@ func peerID(name string) gossip.PeerID {
 
 func newPeer(w *World, index int) *Peer {
 	p := &Peer{Name: fmt.Sprintf("p%d", index+1), world: w, index: index, disk: newDisk()}
-	p.self = gossip.Self{
-		ID: peerID(p.Name), Name: p.Name, Room: w.options.Room,
-		Stream: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, byte(index >> 8), byte(index)}), 7400),
-	}
+	p.self = gossip.Self{ID: peerID(p.Name), Name: p.Name, Room: w.options.Room, Stream: addressOf(index, 0)}
+	p.described = w.membership.describe(p.self)
 	p.machine = newMachine(p)
 	for _, image := range w.options.Images {
 		p.machine.images[image] = true
@@ -55,28 +61,58 @@ func newPeer(w *World, index int) *Peer {
 	return p
 }
 
-func (p *Peer) wall() time.Time {
-	return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC).Add(p.world.now + p.skew)
+// addressOf is the n-th address that a peer has.
+func addressOf(index, n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(77 + n), byte(index >> 8), byte(index)}), 7400)
 }
+
+func (p *Peer) id() string { return string(p.self.ID) }
 
 // boot starts the program.
 func (p *Peer) boot() {
 	w := p.world
 	boot, saved := p.disk.load()
 	saved.Instances = p.machine.list()
+	if !p.powered {
+		p.powerAt = w.now
+	}
+	p.life++
 	p.alive, p.left, p.powered, p.started, p.busy = true, false, true, w.now, w.now
 	p.flushing = false
-	p.core = control.New(control.Config{
+	config := control.Config{
 		Self: p.self, Boot: boot, Labels: map[string]string{"kubernetes.io/hostname": p.Name},
 		Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + p.index>>8), byte(p.index), 0}), 24),
-		Sign:   p.sign, Pick: w.random.IntN, Tuning: w.options.Tuning, Decode: w.rows.decode,
-	}, saved)
+		Sign:   p.sign, Pick: w.random.IntN, Tuning: w.options.Tuning, Decode: w.memo.decode, MayWrite: w.mayWrite,
+	}
+	if len(w.peers) <= smallWorld {
+		config.Trip = p.tripAt
+	}
+	w.shared(&config)
+	if w.plants.config != nil {
+		w.plants.config(p, &config)
+	}
+	if w.plants.saved != nil {
+		w.plants.saved(p, &saved)
+	}
+	p.core = control.New(config, saved)
 	w.print("boot", p.Name, boot)
 	w.tracef("%s starts, boot %d", p.Name, boot)
+	w.watchBoot(p)
 	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: w.options.Images})
 	p.machine.tellEnded()
 	p.machine.watchAll()
 	w.inquireAbout(p)
+}
+
+// smallWorld is up to how many peers a World costs nothing that is not worth it in large ones.
+const smallWorld = 100
+
+// tripAt fails where a value was planted that makes the code of this peer fail.
+func (p *Peer) tripAt(site, name string) {
+	if p.trip[name] {
+		p.world.found(p.world.watch.Trip(p.Name, site, name))
+		panic("planted: " + site + " of " + name)
+	}
 }
 
 // halt ends the program without warning. What it was committing is committed or not.
@@ -85,21 +121,34 @@ func (p *Peer) halt() {
 		return
 	}
 	if p.pending != nil && p.world.chance(0.5) {
-		p.disk.commit(*p.pending)
+		p.commit(*p.pending)
 	}
 	p.pending = nil
-	p.alive = false
+	p.alive, p.awayAt = false, p.world.now
 	p.machine.abort()
 	p.core = nil
 	p.world.membership.forget(p.index)
+	p.world.hangUp(p)
+	p.world.watch.Forgot(p.id())
 	p.world.print("halt", p.Name, 0)
 	p.world.inquireAbout(p)
 	p.world.abandon(p)
 }
 
-// sign stands in for Ed25519.
-func (p *Peer) sign(message []byte) []byte {
-	sum := sha256.Sum256(append([]byte(p.self.ID), message...))
+// commit puts a batch on disk.
+func (p *Peer) commit(b control.Persist) {
+	if p.world.plants.commit != nil && !p.world.plants.commit(p, &b) {
+		p.disk.cache = append(p.disk.cache, b)
+	}
+	p.disk.commit(b)
+	p.world.watchCommit(p, &b)
+}
+
+// sign stands in for Ed25519: only who has the peer's secret can make it.
+func (p *Peer) sign(message []byte) []byte { return signature(p.self.ID, message) }
+
+func signature(id gossip.PeerID, message []byte) []byte {
+	sum := sha256.Sum256(append([]byte("secret of "+id), message...))
 	return append(sum[:], sum[:]...)
 }
 
@@ -113,23 +162,33 @@ func (p *Peer) feed(event control.Event) {
 }
 
 func (p *Peer) receive(from *Peer, message replication.Message) {
-	p.world.print("receive", p.Name+from.Name, 0)
-	p.feed(control.Received{From: crdt.PeerID(from.self.ID), Message: message})
+	w := p.world
+	w.print("receive", p.Name, uint64(from.index))
+	message, ok := w.plants.takes(p, from, w.guard(message))
+	if ok {
+		p.feed(control.Received{From: crdt.PeerID(from.self.ID), Message: message})
+	}
+}
+
+// flushes is the planned flush of a peer.
+type flushes struct {
+	peer *Peer
+	boot uint64
+}
+
+func (f *flushes) happen() {
+	if p := f.peer; p.alive && p.life == f.boot {
+		p.flushing = false
+		p.flush()
+	}
 }
 
 // plan plans a flush, not before the disk is done with the last one.
 func (p *Peer) plan(span time.Duration) {
-	if p.flushing {
-		return
+	if !p.flushing {
+		p.flushing = true
+		p.world.plan(max(span, p.busy-p.world.now), &flushes{p, p.life})
 	}
-	p.flushing = true
-	boot := p.disk.boot
-	p.world.after(max(span, p.busy-p.world.now), func() {
-		if p.alive && p.disk.boot == boot {
-			p.flushing = false
-			p.flush()
-		}
-	})
 }
 
 func (p *Peer) flush() {
@@ -137,24 +196,33 @@ func (p *Peer) flush() {
 	out := p.core.Flush(control.Clock{Elapsed: w.now - p.started, Wall: p.wall()})
 	w.print("flush", p.Name, out.Version)
 	w.flushes++
-	w.watchFlush(p)
-	for _, n := range out.Notes {
-		w.tracef("%s notes %s %s %s: %s", p.Name, n.Reason, n.Object, n.Replica, n.Text)
+	if w.plants.output != nil {
+		w.plants.output(p, &out)
+	}
+	w.watchFlush(p, &out)
+	if w.traces() {
+		for _, n := range out.Notes {
+			w.tracef("%s notes %s %s %s: %s", p.Name, n.Reason, n.Object, n.Replica, n.Text)
+		}
 	}
 	p.sleep(out.Wake)
 	if out.Persist.Empty() {
 		p.carryOut(out)
 		return
 	}
-	boot := p.disk.boot
+	boot := p.life
 	span := w.between(w.options.LeastCommit, w.options.MostCommit)
 	p.busy, p.pending = w.now+span, &out.Persist
+	if w.plants.early {
+		p.carryOut(out)
+		out = control.Output{Persist: out.Persist}
+	}
 	w.after(span, func() {
-		if !p.alive || p.disk.boot != boot {
+		if !p.alive || p.life != boot {
 			return // halt decided what became of it
 		}
 		p.pending = nil
-		p.disk.commit(out.Persist)
+		p.commit(out.Persist)
 		p.carryOut(out)
 	})
 }
@@ -162,6 +230,7 @@ func (p *Peer) flush() {
 // carryOut is everything that had to wait for the disk.
 func (p *Peer) carryOut(out control.Output) {
 	w := p.world
+	w.watchOut(p, &out)
 	for _, reply := range out.Replies {
 		w.replied(p, reply)
 	}
@@ -174,21 +243,34 @@ func (p *Peer) carryOut(out control.Output) {
 		p.machine.run(action)
 	}
 	if out.Self != nil {
-		p.self = *out.Self
-		w.inquireAbout(p)
+		p.describe(*out.Self)
+	}
+}
+
+// describe lets a peer tell the others something new of itself.
+func (p *Peer) describe(self gossip.Self) {
+	p.self = self
+	p.described = p.world.membership.describe(self)
+	p.world.inquireAbout(p)
+}
+
+// wakes is the flush that a machine asked for.
+type wakes struct {
+	peer  *Peer
+	boot  uint64
+	alarm uint64
+}
+
+func (a *wakes) happen() {
+	if p := a.peer; p.alive && p.life == a.boot && p.alarm == a.alarm {
+		p.plan(0)
 	}
 }
 
 // sleep plans the flush that the machine asked for.
 func (p *Peer) sleep(wake time.Duration) {
 	p.alarm++
-	alarm, boot := p.alarm, p.disk.boot
-	if wake == 0 {
-		return
+	if wake != 0 {
+		p.world.plan(p.started+wake-p.world.now, &wakes{p, p.life, p.alarm})
 	}
-	p.world.after(p.started+wake-p.world.now, func() {
-		if p.alive && p.disk.boot == boot && p.alarm == alarm {
-			p.plan(0)
-		}
-	})
 }

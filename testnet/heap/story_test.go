@@ -15,28 +15,7 @@ import (
 var trace = flag.Bool("show", false, "print everything that happens in the heap world")
 
 // webManifest is a Deployment with a readiness probe.
-func webManifest(replicas int, color string) string { return appManifest("web", replicas, color) }
-
-func appManifest(name string, replicas int, color string) string {
-	return fmt.Sprintf(`
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: %[1]s
-spec:
-  replicas: %[2]d
-  selector: {matchLabels: {app: %[1]s}}
-  template:
-    metadata: {labels: {app: %[1]s}}
-    spec:
-      containers:
-        - name: web
-          image: shoal.example/web:1
-          env: [{name: COLOR, value: %[3]s}]
-          readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
-          resources: {requests: {cpu: 100m, memory: 32Mi}}
-`, name, replicas, color)
-}
+func webManifest(replicas int, color string) string { return Manifest("web", replicas, color) }
 
 // start makes a world that says at the end how to replay it if the test failed.
 func start(t *testing.T, o Options) *World {

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"shoal/crdt"
 	"shoal/gossip"
 	"shoal/peer/control"
-	"shoal/peer/wire"
 	"shoal/runtime"
 	"shoal/testnet/promise"
 )
@@ -25,6 +25,8 @@ type Options struct {
 	Latency   time.Duration // from an event to the flush that serves it
 	Crashes   float64       // part of all starts after which the container soon ends by itself
 	Coded     bool          // messages pass through the wire's form
+	Accounts  bool          // what peers send is counted, in the form in which it travels
+	ReadOnly  int           // so many peers, the last ones, may write no intent
 
 	LeastCommit, MostCommit time.Duration // of one batch to disk
 
@@ -67,7 +69,12 @@ type World struct {
 	byID       map[gossip.PeerID]*Peer
 	network    *network
 	membership *membership
-	rows       rowCache
+	memo       memo
+	accounts   *accounts
+	plants     plants
+	watch      *promise.Watch
+	facts      map[crdt.OpID]promise.Op // of every operation that was ever on a disk
+	hostile    bool                     // somebody forges
 	log        *writeLog
 
 	ended      []promise.Container // that ended by themselves
@@ -79,7 +86,14 @@ type World struct {
 
 // New makes a world whose peers all start at once and find each other.
 func New(options Options) *World {
-	w := &World{engine: newEngine(options.Seed), options: options.withUsual(), byID: map[gossip.PeerID]*Peer{}}
+	return newWorld(options, plants{})
+}
+
+// newWorld is New with planted faults.
+func newWorld(options Options, planted plants) *World {
+	w := &World{engine: newEngine(options.Seed), options: options.withUsual(), byID: map[gossip.PeerID]*Peer{},
+		watch: promise.NewWatch(), facts: map[crdt.OpID]promise.Op{}, plants: planted}
+	w.accounts = newAccounts(w)
 	w.network, w.membership = newNetwork(w.options.Peers), newMembership(w.options.Peers)
 	w.log = newWriteLog()
 	for i := range w.options.Peers {
@@ -115,12 +129,12 @@ func (w *World) Await(most time.Duration, done func() bool) (time.Duration, bool
 		if w.now-begin >= most {
 			return w.now - begin, false
 		}
-		w.Run(w.look())
+		w.Run(max(w.look(), (w.now-begin)/64))
 	}
 	return w.now - begin, true
 }
 
-// look is how often Await looks: less often where looking is dear.
+// look is how often Await looks at first: less often where looking is dear. Then it looks ever less often.
 func (w *World) look() time.Duration {
 	return max(10*time.Millisecond, time.Duration(len(w.peers))*time.Millisecond)
 }
@@ -171,7 +185,13 @@ func (w *World) Trace() []string { return w.lines }
 
 const mostLines = 400
 
+// traces says whether anybody could read a line of the trace: in a large world only who asked for it.
+func (w *World) traces() bool { return w.options.Trace != nil || len(w.peers) <= smallWorld }
+
 func (w *World) tracef(format string, args ...any) {
+	if !w.traces() {
+		return
+	}
 	line := fmt.Sprintf("%9.4fs ", w.now.Seconds()) + fmt.Sprintf(format, args...)
 	if w.options.Trace != nil {
 		w.options.Trace(line)
@@ -182,35 +202,8 @@ func (w *World) tracef(format string, args ...any) {
 	w.lines = append(w.lines, line)
 }
 
-func (w *World) broken(name, format string, args ...any) {
-	v := promise.Violation{Promise: name, Text: fmt.Sprintf("at %.4fs: ", w.now.Seconds()) + fmt.Sprintf(format, args...)}
-	w.tracef("BROKEN %s", v)
-	w.violations = append(w.violations, v)
-}
-
-// watchFlush checks what must hold after every event (P6).
-func (w *World) watchFlush(p *Peer) {
-	sum, room := p.core.Admitted()
-	if sum.CPUMillis > room.CPUMillis || sum.MemoryBytes > room.MemoryBytes {
-		w.broken("P6", "%s admitted %+v and has %+v", p.Name, sum, room)
-	}
-}
-
-// grace is how long after a fault a replica may be without a ready instance through nobody's mistake.
-const grace = 15 * time.Second
-
-// watchStop checks that a container which a peer chose to stop was not the last one that is ready (P7).
-func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
-	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready })
-	if !serves || w.faultAt > 0 && w.now-w.faultAt < grace || len(w.PlacedOn(replicaOf(a.Instance))) > 1 {
-		stop()
-		return
-	}
-	before := w.Snapshot()
-	stop()
-	for _, v := range promise.NeverDown(before, w.Snapshot()) {
-		w.broken(v.Promise, "%s", v.Text)
-	}
+func violationAt(at time.Duration, name, format string, args ...any) promise.Violation {
+	return promise.Violation{Promise: name, Text: fmt.Sprintf("at %.4fs: ", at.Seconds()) + fmt.Sprintf(format, args...)}
 }
 
 func (w *World) noteEnded(p *Peer, c *simContainer) {
@@ -222,26 +215,6 @@ func (w *World) noteEnded(p *Peer, c *simContainer) {
 func containerOf(p *Peer, c *simContainer) promise.Container {
 	return promise.Container{Peer: string(p.self.ID), Instance: string(c.status.Instance), Name: c.spec.Name,
 		Generation: c.status.Generation, StartedAt: c.status.StartedAt}
-}
-
-// rowCache shares decoded rows between the machines of a world.
-type rowCache struct{ decoded map[string]*wire.Observation }
-
-const mostRows = 4096
-
-func (c *rowCache) decode(body []byte) (*wire.Observation, error) {
-	if o, known := c.decoded[string(body)]; known {
-		return o, nil
-	}
-	o, err := wire.DecodeObservation(body)
-	if err != nil {
-		return nil, err
-	}
-	if c.decoded == nil || len(c.decoded) >= mostRows {
-		c.decoded = map[string]*wire.Observation{}
-	}
-	c.decoded[string(body)] = &o
-	return &o, nil
 }
 
 // running says whether a container of this status runs.

@@ -54,6 +54,13 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 			s.deleteUnseen()
 			s.Peers[1].Objects[0].Fields = nil
 		}, "P2: b: Deployment/default/web image=\"web:2\" of write w2"},
+		{"a creation had seen a write, which is gone", func(s *Snapshot) {
+			s.deleteUnseen()
+			s.Writes = append(s.Writes, Write{ID: "w4", Peer: "id-b", Object: key, Create: true, Fields: map[string]string{"replicas": "2"}, Saw: []string{"w1", "w2", "w3"}})
+			for i := range s.Peers {
+				s.Peers[i].Objects[0].Live, s.Peers[i].Objects[0].Fields = true, []Field{{Path: "replicas", Value: "2", Write: "w4"}}
+			}
+		}, ""},
 		{"a creation that nobody deleted is dead", func(s *Snapshot) { s.Peers[1].Objects[0].Live = false }, "P2: b: Deployment/default/web of write w1 is gone"},
 		{"a conflict is listed", func(s *Snapshot) {
 			s.Writes[1].Saw = nil

@@ -135,9 +135,10 @@ func newLog(writes []Write) writeLog {
 	return l
 }
 
-// killed says whether a deletion had seen the write, or may have.
+// killed says whether a deletion or a new creation had seen the write, or may have: both end every field that they had seen.
 func (l writeLog) killed(w Write) bool {
-	return slices.ContainsFunc(l.deletes[w.Object], func(d Write) bool { return slices.Contains(d.Saw, w.ID) })
+	saw := func(later Write) bool { return slices.Contains(later.Saw, w.ID) }
+	return slices.ContainsFunc(l.deletes[w.Object], saw) || slices.ContainsFunc(l.creates[w.Object], saw)
 }
 
 // overwritten says whether a later write to the same field had seen this one.

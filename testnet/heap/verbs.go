@@ -1,0 +1,174 @@
+package heap
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/testnet/promise"
+)
+
+// verb is what a step of a script does, and how many words it needs at least.
+type verb struct {
+	words int
+	do    func(p *play, words []string)
+}
+
+// verbs are all steps that there are:
+//
+//	wait SPAN                   time passes
+//	apply PEER NAME N COLOR     the manifest of a Deployment is given to a peer
+//	scale PEER NAME N           its number of replicas is
+//	paint PEER NAME COLOR       one of its fields is
+//	delete PEER NAME
+//	exit oom|probe              some container ends, or its liveness probe fails
+//	off PEER, on                a machine loses power; all that are off start
+//	restart PEER SPAN           a program dies, and is back after a while
+//	wipe PEER                   a machine that is off loses its disk
+//	split P1,P2[/P3,P4], heal   the network is cut; all cuts end
+//	oneway P1 P2                nothing passes from one to the other
+//	cutalone P1,P2 SPAN         a cut of a cluster at rest, in which no container may stop (P5)
+//	image PEER                  a peer loses its images, until the next rest
+//	leave PEER                  a peer hands over its work and says goodbye
+//	clock PEER SPAN, freeze PEER, unset PEER
+//	                            its wall clock is set off, stops, begins in 1970
+//	move PEER, rename PEER      a machine that is off gets another address, another name
+//	trip PEER NAME              the code of a peer fails at an object from now on (P13)
+//	forge PEER NAME             a stolen machine makes up writes (P11)
+//	rest, still                 every promise is checked once all is quiet; then, that it stays so
+var verbs map[string]verb
+
+func init() {
+	verbs = map[string]verb{
+		"wait":     {1, func(p *play, a []string) { p.Run(span(a[0])) }},
+		"apply":    {4, (*play).apply},
+		"scale":    {3, (*play).scale},
+		"paint":    {3, (*play).paint},
+		"delete":   {2, (*play).remove},
+		"exit":     {1, func(p *play, a []string) { p.KillAnyContainer(a[0] == "probe") }},
+		"off":      {1, func(p *play, a []string) { p.ifAlive(a[0], func() { p.LosePower(a[0]) }) }},
+		"on":       {0, func(p *play, _ []string) { p.powerOn() }},
+		"restart":  {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.KillProgram(a[0], span(a[1])) }) }},
+		"wipe":     {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Wipe(a[0]) }) }},
+		"split":    {1, (*play).split},
+		"heal":     {0, func(p *play, _ []string) { p.Heal(); p.cut = false }},
+		"oneway":   {2, (*play).oneWay},
+		"cutalone": {2, (*play).cutAlone},
+		"image":    {1, (*play).imageGoes},
+		"leave":    {1, (*play).leave},
+		"clock":    {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Skew(a[0], span(a[1])) }) }},
+		"freeze":   {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Freeze(a[0]) }) }},
+		"unset":    {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Unset(a[0]) }) }},
+		"move":     {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Move(a[0]) }) }},
+		"rename":   {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Rename(a[0]) }) }},
+		"trip":     {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Trip(a[0], Deployment(a[1])) }) }},
+		"forge":    {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.Forge(a[0], Deployment(a[1])) }) }},
+		"rest":     {0, func(p *play, _ []string) { p.rest(time.Minute) }},
+		"still":    {0, func(p *play, _ []string) { p.still() }},
+	}
+}
+
+// span reads a span of time; what is none is none.
+func span(text string) time.Duration { d, _ := time.ParseDuration(text); return d }
+
+func count(text string) int { n, _ := strconv.Atoi(text); return n }
+
+func (p *play) ifAlive(name string, do func()) {
+	if p.alive(name) != nil {
+		do()
+	}
+}
+
+func (p *play) ifKnown(name string, do func()) {
+	if p.known(name) {
+		do()
+	}
+}
+
+func (p *play) ifOff(name string, do func()) {
+	if p.known(name) && !p.Peer(name).powered {
+		do()
+	}
+}
+
+func (p *play) apply(a []string) {
+	p.ifAlive(a[0], func() { p.accepted(p.Apply(a[0], Manifest(a[1], count(a[2]), a[3]))) })
+}
+
+// ifLives does something to an object that a peer holds to be alive.
+func (p *play) ifLives(peer, name string, do func()) {
+	if p.alive(peer) == nil {
+		return
+	}
+	if object, _ := p.Core(peer).Object(Deployment(name)); object.Live {
+		do()
+	}
+}
+
+func (p *play) scale(a []string) {
+	p.ifLives(a[0], a[1], func() { p.accepted(p.Scale(a[0], a[1], count(a[2]))) })
+}
+
+func (p *play) paint(a []string) {
+	p.ifLives(a[0], a[1], func() { p.accepted(p.Set(a[0], Deployment(a[1]), colorPath, a[2])) })
+}
+
+func (p *play) remove(a []string) {
+	p.ifLives(a[0], a[1], func() { p.accepted(p.Delete(a[0], Deployment(a[1]))) })
+}
+
+func (p *play) split(a []string) {
+	var groups [][]string
+	for _, group := range strings.Split(a[0], "/") {
+		groups = append(groups, p.only(group))
+	}
+	p.Split(groups...)
+	p.cut = true
+}
+
+// only lists those of some names that there are.
+func (p *play) only(names string) []string {
+	var known []string
+	for _, name := range strings.Split(names, ",") {
+		if p.known(name) {
+			known = append(known, name)
+		}
+	}
+	return known
+}
+
+func (p *play) oneWay(a []string) {
+	if p.known(a[0]) && p.known(a[1]) {
+		p.CutOneWay(a[0], a[1])
+		p.cut = true
+	}
+}
+
+func (p *play) imageGoes(a []string) {
+	if p.known(a[0]) && len(p.without) < len(p.peers)-1 {
+		p.Images(a[0])
+		p.without[a[0]] = true
+	}
+}
+
+func (p *play) leave(a []string) {
+	if p.cut || len(p.Alive()) < 2 {
+		return
+	}
+	p.ifAlive(a[0], func() {
+		if err := p.Leave(a[0], 20*time.Second); err != nil {
+			p.broken = append(p.broken, violationAt(p.now, "P7", "%v", err))
+		}
+	})
+}
+
+// cutAlone splits a whole cluster at rest and checks that no container stops for it (P5).
+func (p *play) cutAlone(a []string) {
+	if p.cut || p.options.Crashes > 0 {
+		return
+	}
+	before := p.Snapshot()
+	p.split(a[:1])
+	p.Run(span(a[1]))
+	p.add(promise.CutAlone(before, p.Snapshot()))
+}
