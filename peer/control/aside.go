@@ -33,6 +33,8 @@ type aside struct {
 	Name    string
 	Subject string
 	Key     crdt.Key
+	Writer  crdt.PeerID // empty where it is about many
+	From    crdt.PeerID
 	Content [32]byte
 	Build   string // of the program that failed
 	Text    string
@@ -65,7 +67,7 @@ func (m *Machine) setAside(a aside) {
 		panic(err) // plain text and numbers always have a JSON form
 	}
 	m.record(recordAside+name, data)
-	m.audit(AuditEntry{Reason: "panic", Subject: a.Subject, Key: a.Key, Text: a.Site + ": " + a.Text})
+	m.audit(AuditEntry{Reason: "panic", Subject: a.Subject, Key: a.Key, Writer: a.Writer, From: a.From, Text: a.Site + ": " + a.Text})
 	m.note(Note{Warning: true, Reason: "SetAside", Object: a.Key, Peer: m.self, Text: a.Subject + ": " + a.Text})
 }
 
@@ -96,6 +98,14 @@ func (m *Machine) isAside(site, name string, content [32]byte) bool {
 		return false
 	}
 	return true
+}
+
+// dropStale ends what was set aside of an object that has changed since.
+func (m *Machine) dropStale(key crdt.Key, digest [32]byte) {
+	if len(m.asides) > 0 {
+		m.isAside(siteRead, key.String(), digest)
+		m.isAside(sitePlan, key.String(), digest)
+	}
 }
 
 // isAsideNow is isAside for readers: it changes nothing.

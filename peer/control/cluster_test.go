@@ -39,19 +39,7 @@ type simulated struct {
 	lost    map[crdt.PeerID]time.Duration // since when it is not heard
 
 	clock     func(time.Duration) time.Time // its wall clock
-	audit     []AuditEntry
 	notesSeen []Note
-}
-
-// keep is the store's part of what world does for operations and the book.
-func (w *world) keep(p Persist) {
-	for name, value := range p.Records {
-		if value == nil {
-			delete(w.records, name)
-		} else {
-			w.records[name] = value
-		}
-	}
 }
 
 type timed struct {
@@ -177,7 +165,7 @@ func (c *cluster) due(p *simulated, all []timed) []timed {
 func (c *cluster) flush(p *simulated) {
 	out := p.machine.Flush(Clock{Elapsed: c.now, Wall: p.clock(c.now)})
 	p.keep(out.Persist)
-	p.audit, p.notesSeen = append(p.audit, out.Audit...), append(p.notesSeen, out.Notes...)
+	p.audited, p.notesSeen = append(p.audited, out.Audit...), append(p.notesSeen, out.Notes...)
 	for _, op := range out.Persist.Put {
 		p.ops[opName(op)] = op
 	}

@@ -273,17 +273,17 @@ func TestReplayOfOldOperations(t *testing.T) {
 	for _, op := range old {
 		c.peers[1].machine.Step(Received{From: c.peers[2].id, Message: pushOf(op)})
 	}
-	c.peers[1].audit = nil
+	c.peers[1].audited = nil
 	c.pass(5 * time.Second)
 	c.agreed()
 	if c.peers[1].has("web") {
 		t.Error("P4: the object is back")
 	}
 	named := false
-	for _, e := range c.peers[1].audit {
+	for _, e := range c.peers[1].audited {
 		named = named || e.Reason == "forgotten" && e.Key == deploymentKey("web") && e.From == c.peers[2].id && e.Writer == c.peers[0].id
 	}
 	if !named {
-		t.Errorf("the replay is not in the audit: %+v", c.peers[1].audit)
+		t.Errorf("the replay is not in the audit: %+v", c.peers[1].audited)
 	}
 }

@@ -29,7 +29,7 @@ func (m *Machine) sift(from crdt.PeerID, message replication.Message) replicatio
 func mergeName(op crdt.Op) string { return fmt.Sprintf("%s %x", op.Key, op.Hash[:8]) }
 
 func (m *Machine) asideOp(from crdt.PeerID, op crdt.Op, failure string) {
-	m.setAside(aside{Site: siteMerge, Name: mergeName(op), Subject: opSubject(op.ID()) + " on " + op.Key.String(), Key: op.Key, Content: op.Hash,
+	m.setAside(aside{Site: siteMerge, Name: mergeName(op), Subject: opSubject(op.ID()) + " on " + op.Key.String(), Key: op.Key, Content: op.Hash, Writer: op.Stamp.Writer, From: from,
 		Text: "merging it failed: " + failure + "; it came from " + m.peerName(from)})
 }
 

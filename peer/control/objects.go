@@ -91,6 +91,7 @@ func (m *Machine) refreshObject(key crdt.Key) {
 		return
 	}
 	m.touched = true
+	m.dropStale(key, digest)
 	o := m.interpret(key, digest)
 	o.digest = digest
 	if o.workload != nil || o.frozen || old != nil && (old.workload != nil || old.frozen) {

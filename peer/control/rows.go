@@ -41,9 +41,11 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	if err != nil {
 		m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
 			Text: "the row of " + m.peerName(sealed.Peer) + " was set aside: " + err.Error()})
-		m.audit(AuditEntry{Reason: "invalid", Subject: "the row of " + m.peerName(sealed.Peer), Writer: sealed.Peer, From: from, Text: err.Error()})
+		subject := "the row of " + m.peerName(sealed.Peer)
 		if failed {
-			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: "the row of " + m.peerName(sealed.Peer), Content: content, Text: err.Error()})
+			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: content, Text: err.Error()})
+		} else {
+			m.audit(AuditEntry{Reason: "invalid", Subject: subject, Writer: sealed.Peer, From: from, Text: err.Error()})
 		}
 		return
 	}

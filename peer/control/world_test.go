@@ -37,6 +37,9 @@ type world struct {
 	ops       map[string]crdt.Op
 	book      map[gossip.PeerID]gossip.Member
 	records   map[string][]byte
+	history   map[crdt.Key][]HistoryEntry
+	audited   []AuditEntry
+	trips     map[string]bool // site and name that fail
 	instances map[runtime.InstanceID]*runtime.Instance
 	pending   []Action
 	last      Output
@@ -54,7 +57,7 @@ func newWorld() *world {
 	return &world{
 		room: gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30}, wall: epoch,
 		ops: map[string]crdt.Op{}, book: map[gossip.PeerID]gossip.Member{},
-		records: map[string][]byte{}, instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
+		records: map[string][]byte{}, history: map[crdt.Key][]HistoryEntry{}, trips: map[string]bool{}, instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
 		rows: map[string]*wire.Observation{}, sequences: map[string]uint64{}, revisions: map[string]string{},
 	}
 }
@@ -65,6 +68,8 @@ func peerID(name string) crdt.PeerID {
 }
 
 var hexID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+var hexOp = regexp.MustCompile(`operation [0-9a-f]{16}`)
 
 func peerNameOf(id string) string {
 	n, _ := strconv.ParseUint(id[48:], 16, 64)
@@ -78,7 +83,7 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	start [room CPU BYTES] [labels k=v]  p1 starts, from all that it saved
 //	book p2 p3                           peers known from an earlier life
 //	member NAME alive|suspect|failed|left
-//	row NAME [draining] [boot N] [room CPU] [runs REPLICA REVISION ready|starting|stopping]… [refuses REPLICA REVISION reason]
+//	row NAME [draining] [at SPAN] [boot N] [room CPU] [runs REPLICA REVISION ready|starting|stopping]… [refuses REPLICA REVISION reason]
 //	again NAME                           its newest row comes once more, from itself
 //	apply NAME k=v…  delete NAME  namespace NAME  remove-namespace NAME
 //	remote PEER NAME k=v…                a write by another peer, which has heard only its own
@@ -86,6 +91,10 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	run                                  flushes and answers until nothing is left to do
 //	exit REPLICA CODE  probe REPLICA ready|unready|dead|late
 //	images REF…  room CPU BYTES  leave SPAN  wait SPAN  flush  wall SPAN
+//	trip SITE NAME                       the code fails there from now on; trip: no more
+//	resolve NAME [PATH VALUE]            writes a field having seen all, or ends the orphans of a dead object
+//	acks N NAME k=v…  ack PEER           apply, asking for acknowledgements; one comes for the last write
+//	aside conflicts history floor skews audit sent
 //	plan replicas members invalid why notes admitted persist version  print
 func (w *world) do(args []string) error {
 	verbs := map[string]func([]string) error{
@@ -96,6 +105,8 @@ func (w *world) do(args []string) error {
 		"crash": w.crash, "garble": w.garble, "break": w.breakVerb, "stale-apply": w.staleApply,
 		"plan": w.plan, "replicas": w.replicas, "members": w.membersVerb, "invalid": w.invalid, "why": w.why,
 		"notes": w.notes, "admitted": w.admitted, "persist": w.persist, "quiet": w.quietVerb, "wake": w.wakeVerb,
+		"trip": w.tripVerb, "aside": w.asideVerb, "conflicts": w.conflictsVerb, "resolve": w.resolveVerb, "history": w.historyVerb,
+		"floor": w.floorVerb, "skews": w.skewsVerb, "audit": w.auditVerb, "ack": w.ackVerb, "acks": w.acksVerb, "sent": w.sentVerb,
 	}
 	verb, known := verbs[args[0]]
 	if !known {
@@ -159,7 +170,7 @@ func (w *world) start(args []string) error {
 	w.elapsed, w.pending, w.last = 0, nil, Output{}
 	w.machine = New(Config{
 		Self: gossip.Self{ID: gossip.PeerID(peerID("p1")), Name: "p1", Room: w.room}, Boot: w.boot, Labels: w.labels,
-		Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: func(n int) int { return n / 2 }, Tuning: w.tuning,
+		Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: func(n int) int { return n / 2 }, Tuning: w.tuning, Trip: w.trip,
 	}, saved)
 	return nil
 }
@@ -223,6 +234,13 @@ func (w *world) row(args []string) error {
 		case "draining":
 			o.Draining = true
 			i++
+		case "at":
+			ahead, err := time.ParseDuration(args[i+1])
+			if err != nil {
+				return err
+			}
+			o.At = w.wall.Add(ahead).UnixMilli()
+			i += 2
 		case "boot":
 			boot, _ = strconv.ParseUint(args[i+1], 10, 64)
 			i += 2

@@ -17,6 +17,11 @@ import (
 func (w *world) flush() {
 	out := w.machine.Flush(Clock{Elapsed: w.elapsed, Wall: w.wall})
 	w.last = out
+	w.keep(out.Persist)
+	w.audited = append(w.audited, out.Audit...)
+	for _, a := range out.Acks {
+		w.print("  ack by %s", a.By)
+	}
 	for _, op := range out.Persist.Put {
 		w.ops[opName(op)] = op
 	}
