@@ -120,11 +120,12 @@ func (m *Machine) take(a *placement.Assignment) {
 	}
 	key := keyOf(string(a.Workload))
 	id := instanceID(key, ordinalOf(a.Replica), a.Revision)
-	if m.held[id] != nil {
-		return
-	}
 	ref := refusalKey{a.Replica, a.Revision}
 	if m.refusals[ref] != nil {
+		return
+	}
+	if in := m.held[id]; in != nil {
+		m.wantAgain(in)
 		return
 	}
 	wanted := &m.planner.base[slot]
@@ -137,6 +138,17 @@ func (m *Machine) take(a *placement.Assignment) {
 		return
 	}
 	m.admit(id, key, a)
+}
+
+// wantAgain keeps an instance that was to go and is wanted again before anything of it was stopped. One whose
+// record could not be read goes all the same.
+func (m *Machine) wantAgain(in *instance) {
+	if !in.stopping || in.goesDown || in.record.Replica == "" {
+		return
+	}
+	in.stopping, in.tries, in.retryAt, in.surplus = false, 0, 0, 0
+	m.rowDirty = true
+	m.noteReplica(in, Note{Reason: "Kept", Text: "wanted again before it was stopped"})
 }
 
 // shortage says what is missing to grant a request; empty if nothing.

@@ -57,6 +57,7 @@ type instance struct {
 	inflight   *Action // given out and not answered
 
 	stopping  bool
+	goesDown  bool          // and something of it was stopped for that
 	tries     int           // failures in a row to stop or remove
 	retryAt   time.Duration // nothing is tried before
 	surplus   time.Duration // since it is surplus: when it goes; 0 when it is not

@@ -22,6 +22,7 @@ func (m *Machine) climb(in *instance) {
 	}
 	if action := in.next(m.now.Elapsed); action != nil {
 		in.inflight = action
+		in.goesDown = in.stopping
 		m.rowDirty = true
 		m.out.Actions = append(m.out.Actions, *action)
 	}
