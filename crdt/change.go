@@ -80,18 +80,15 @@ func (s *Set) name(text string) string {
 
 // list keeps o among the objects while it has operations.
 func (s *Set) list(o *object) {
-	switch s.objects[o.key] {
-	case nil:
-		if len(o.ops) > 0 {
-			s.objects[o.key] = o
-			s.pages.insert(o)
-		}
-	case o:
-		if len(o.ops) == 0 {
-			delete(s.objects, o.key)
-			s.pages.remove(o)
-		}
+	switch {
+	case !o.listed && len(o.ops) > 0:
+		s.objects[o.key] = o
+		s.pages.insert(o)
+	case o.listed && len(o.ops) == 0:
+		delete(s.objects, o.key)
+		s.pages.remove(o)
 	}
+	o.listed = len(o.ops) > 0
 	s.watch(o)
 }
 

@@ -11,6 +11,7 @@ type object struct {
 	waiting int      // operations that wait for a floor to be forgotten
 	place   int      // in its bucket
 	bucket  uint16
+	listed  bool // among the objects of its set
 }
 
 // seen returns the version vector of all that is known of o.

@@ -148,13 +148,20 @@ func arrived(key Key, ops []Op) (entries []*entry, refused []Refusal) {
 // Load merges operations of any objects, which must be causally closed, as all of a set are. It
 // returns those that are not retained. Load what was stored first, and raise the floors then.
 func (s *Set) Load(ops []Op) (superfluous []Op) {
+	if len(s.objects) == 0 {
+		s.objects = make(map[Key]*object, creates(ops))
+	}
 	order := make([]int, len(ops))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return ops[a].Stamp.Compare(ops[b].Stamp) })
+	before := s.Count()
 	for _, i := range order {
-		s.load(ops[i])
+		s.load(&ops[i])
+	}
+	if s.Count()-before == len(ops) {
+		return nil
 	}
 	for i := range ops {
 		if s.index.get(ops[i].ID()) == nil {
@@ -164,15 +171,26 @@ func (s *Set) Load(ops []Op) (superfluous []Op) {
 	return superfluous
 }
 
-func (s *Set) load(op Op) {
-	if Check(op) != nil || s.index.get(op.ID()) != nil {
+// creates counts what makes objects, which is about how many objects there are.
+func creates(ops []Op) int {
+	n := 0
+	for i := range ops {
+		if ops[i].Verb == Create {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Set) load(op *Op) {
+	if Check(*op) != nil || s.index.get(op.ID()) != nil {
 		return
 	}
 	o := s.objects[op.Key]
 	if o == nil {
 		o = newObject(op.Key)
 	}
-	e := newEntry(op)
+	e := newEntry(*op)
 	if s.refuse(o, e) == Applied {
 		s.change(o, func() { o.take(e) })
 	}

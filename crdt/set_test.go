@@ -234,46 +234,6 @@ func filled(n int) *Set {
 	return s
 }
 
-func BenchmarkAdd(b *testing.B) {
-	for _, n := range []int{100, 100_000} {
-		b.Run(fmt.Sprintf("objects=%d", n), func(b *testing.B) {
-			s := filled(n)
-			key := deployment(n / 2).Key
-			at := Time(1 << 40)
-			for b.Loop() {
-				at++
-				op := Op{Key: key, Stamp: Stamp{at, "p1"}, Seen: s.Seen(key), Changes: []Change{set("spec/replicas", "8")}}
-				op.Hash[0], op.Hash[1], op.Hash[2] = byte(at), byte(at>>8), byte(at>>16)
-				if result, _ := s.Add(op); result != Applied {
-					b.Fatal(result)
-				}
-				s.Digest()
-			}
-		})
-	}
-}
-
-func BenchmarkObject(b *testing.B) {
-	s := filled(1)
-	for b.Loop() {
-		s.Object(deployment0)
-	}
-}
-
-var deployment0 = Key{"Deployment", "default", "web-0"}
-
-func BenchmarkFill(b *testing.B) {
-	ops := make([]Op, 100_000)
-	for i := range ops {
-		ops[i] = deployment(i)
-	}
-	for b.Loop() {
-		s := NewSet()
-		s.Load(ops)
-		s.Digest()
-	}
-}
-
 func TestWhatCameAndWentIsInNoDelta(t *testing.T) {
 	op := func(at Time, writer PeerID, seen Seen, paths ...Path) Op {
 		op := Op{Key: web, Stamp: Stamp{at, writer}, Seen: seen}
