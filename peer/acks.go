@@ -75,6 +75,16 @@ func (a *acks) forgetOne() bool {
 	return false
 }
 
+// held returns who has acknowledged so far.
+func (a *acks) held(id crdt.OpID) []crdt.PeerID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if op := a.ops[id]; op != nil {
+		return slices.Clone(op.by)
+	}
+	return nil
+}
+
 // await returns once n peers have acknowledged, or when ctx or stopped ends it: then with those that have.
 func (a *acks) await(ctx context.Context, stopped <-chan struct{}, id crdt.OpID, n int) ([]crdt.PeerID, error) {
 	a.mu.Lock()

@@ -76,6 +76,15 @@ func (p *Peer) Audit(context.Context) (AuditReport, error) {
 
 // AwaitAcks implements Backend.
 func (p *Peer) AwaitAcks(ctx context.Context, op crdt.OpID, n int) ([]crdt.PeerID, error) {
+	if held := p.acks.held(op); len(held) >= n {
+		return held, nil
+	}
+	select {
+	case p.writes <- control.AcksWanted{Op: op, Acks: n}:
+	case <-p.stopped:
+		return nil, ErrStopped
+	case <-ctx.Done():
+	}
 	return p.acks.await(ctx, p.stopped, op, n)
 }
 

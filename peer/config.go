@@ -18,6 +18,7 @@ type Config struct {
 	GossipKey    []byte             // handed to those whom it admits
 	Certificates [][]byte           // its own chain; kept in the store from then on
 	Name         string
+	Build        string         // the version of the program
 	Stream       netip.AddrPort // where others reach its streams
 	Gossip       netip.AddrPort // where others reach its gossip
 	Room         gossip.Room

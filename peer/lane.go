@@ -10,6 +10,10 @@ func laneOf(message replication.Message) Lane {
 	return Intent
 }
 
-// asks says whether a live peer has to answer a message, and answers whether a message shows that a peer does so.
-func asks(message replication.Message) bool    { return message.Digest != nil }
-func answers(message replication.Message) bool { return laneOf(message) == Intent }
+// asks says whether a live peer has to answer a message.
+func asks(message replication.Message) bool { return message.Digest != nil && !message.Digest.Answer }
+
+// answers says whether a message shows that a peer takes in what it is asked: what a peer says by itself shows nothing.
+func answers(message replication.Message) bool {
+	return message.Lane() == replication.Intent && message.Push == nil && !asks(message)
+}

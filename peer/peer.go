@@ -136,7 +136,8 @@ func (p *Peer) resume() error {
 	p.machine = control.New(control.Config{
 		Self: p.config.self(p.config.Room, gossip.Good), Boot: p.boot,
 		Labels: p.config.Labels, Subnet: p.config.Subnet,
-		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip,
+		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip, Build: p.config.Build,
+		MayWrite: func(id crdt.PeerID) bool { return p.trust.may(trust.PeerID(id), trust.MayWrite) },
 	}, control.Saved{Ops: stored.Ops, Book: stored.Book, Instances: instances, Records: stored.Records})
 	p.stepping, p.flushing = p.machine.Step, p.machine.Flush
 	p.prober = p.ports.Prober(p.runExec, p.box.probe)

@@ -1,9 +1,12 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"shoal/gossip"
@@ -11,9 +14,11 @@ import (
 )
 
 const (
-	rejoinEach   = time.Second
-	rejoinMost   = 8 * time.Second
-	rejoinAtOnce = 8 // addresses tried in one go
+	rejoinEach = time.Second
+	rejoinMost = 8 * time.Second
+	// rejoinAtOnce bounds the addresses that are tried at the same time. One that does not answer at all takes five seconds, so
+	// that up to some 50 lost peers are tried every eight seconds, and 1,000 in two and a half minutes by each of the others.
+	rejoinAtOnce = 32
 )
 
 // rejoin decides whom to try to reach again, and when. It is pure apart from its random numbers.
@@ -21,6 +26,7 @@ type rejoin struct {
 	seeds  []netip.AddrPort
 	random func(n int) int
 	tries  map[netip.AddrPort]try
+	trying map[netip.AddrPort]bool
 }
 
 type try struct {
@@ -29,10 +35,11 @@ type try struct {
 }
 
 func newRejoin(seeds []netip.AddrPort, random func(n int) int) *rejoin {
-	return &rejoin{seeds: seeds, random: random, tries: map[netip.AddrPort]try{}}
+	return &rejoin{seeds: seeds, random: random, tries: map[netip.AddrPort]try{}, trying: map[netip.AddrPort]bool{}}
 }
 
-// due returns the addresses to try now: those of lost peers, and the seeds while nobody else is here.
+// due returns the addresses to try now: those of lost peers, and the seeds while nobody else is here. Who was left alone for
+// longest comes first. Each counts as being tried until over.
 func (r *rejoin) due(now time.Duration, alive, book []gossip.Member) []netip.AddrPort {
 	here := map[gossip.PeerID]bool{}
 	for _, member := range alive {
@@ -48,13 +55,23 @@ func (r *rejoin) due(now time.Duration, alive, book []gossip.Member) []netip.Add
 	}
 	var due []netip.AddrPort
 	for addr := range wanted {
-		if len(due) < rejoinAtOnce && r.tries[addr].next <= now {
+		if !r.trying[addr] && r.tries[addr].next <= now {
 			due = append(due, addr)
-			r.backOff(addr, now)
 		}
+	}
+	slices.SortFunc(due, func(a, b netip.AddrPort) int {
+		return cmp.Or(cmp.Compare(r.tries[a].next, r.tries[b].next), a.Compare(b))
+	})
+	due = due[:min(len(due), rejoinAtOnce-len(r.trying))]
+	for _, addr := range due {
+		r.trying[addr] = true
+		r.backOff(addr, now)
 	}
 	return due
 }
+
+// over notes that an attempt has ended.
+func (r *rejoin) over(addr netip.AddrPort) { delete(r.trying, addr) }
 
 func (r *rejoin) lost(here map[gossip.PeerID]bool, book []gossip.Member) map[netip.AddrPort]bool {
 	wanted := map[netip.AddrPort]bool{}
@@ -82,26 +99,35 @@ func (r *rejoin) backOff(addr netip.AddrPort, now time.Duration) {
 // rejoinLost tries the peers of the book that are not alive, for ever, each with back-off. Both sides of a cut do so.
 func (p *Peer) rejoinLost(ctx context.Context) {
 	tries := newRejoin(p.config.Seeds, p.config.Random)
+	ended := make(chan netip.AddrPort, rejoinAtOnce)
+	var attempts sync.WaitGroup
+	defer attempts.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case addr := <-ended:
+			tries.over(addr)
+			continue
 		case <-timer.C:
 		}
-		if due := tries.due(p.ports.Now().Elapsed, p.cluster.Members(), p.bookAddrs(ctx)); len(due) > 0 {
-			p.join(ctx, due)
+		for _, addr := range tries.due(p.ports.Now().Elapsed, p.cluster.Members(), p.bookAddrs(ctx)) {
+			attempts.Go(func() {
+				p.join(ctx, addr)
+				ended <- addr
+			})
 		}
 		timer.Reset(rejoinEach)
 	}
 }
 
-func (p *Peer) join(ctx context.Context, seeds []netip.AddrPort) {
+func (p *Peer) join(ctx context.Context, addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if _, err := p.cluster.Join(ctx, seeds); err != nil {
-		slog.Debug("lost peers do not answer yet", "tried", len(seeds), "error", err)
+	if _, err := p.cluster.Join(ctx, []netip.AddrPort{addr}); err != nil {
+		slog.Debug("a lost peer does not answer yet", "address", addr, "error", err)
 	}
 }
 

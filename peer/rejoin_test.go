@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -32,8 +33,9 @@ func TestRejoinBacksOffAndNeverGivesUp(t *testing.T) {
 	book := []gossip.Member{member("c", 3, gossip.Failed)}
 	var tries []time.Duration
 	for now := time.Duration(0); now < time.Minute; now += time.Second {
-		if len(r.due(now, nil, book)) > 0 {
+		for _, addr := range r.due(now, nil, book) {
 			tries = append(tries, now)
+			r.over(addr)
 		}
 	}
 	if len(tries) < 8 {
@@ -50,7 +52,9 @@ func TestRejoinForgetsBackOffOnceFound(t *testing.T) {
 	r := newRejoin(nil, never)
 	lost := []gossip.Member{member("c", 3, gossip.Failed)}
 	for now := time.Duration(0); now < 30*time.Second; now += time.Second {
-		r.due(now, nil, lost)
+		for _, addr := range r.due(now, nil, lost) {
+			r.over(addr)
+		}
 	}
 	r.due(30*time.Second, []gossip.Member{member("c", 3, gossip.Alive)}, lost)
 	if due := r.due(31*time.Second, nil, lost); len(due) != 1 {
@@ -67,5 +71,34 @@ func TestSeedsOnlyWhileAlone(t *testing.T) {
 	both := []gossip.Member{member("a", 1, gossip.Alive), member("b", 2, gossip.Alive)}
 	if due := r.due(time.Minute, both, nil); len(due) != 0 {
 		t.Fatalf("in company, tried %v", due)
+	}
+}
+
+// TestAllOfManyLostAreTried has 200 lost peers of which none answers, each attempt taking five seconds.
+func TestAllOfManyLostAreTried(t *testing.T) {
+	r := newRejoin(nil, never)
+	var book []gossip.Member
+	for i := range 200 {
+		book = append(book, member(fmt.Sprint(i), uint16(i+1), gossip.Failed))
+	}
+	ends := map[time.Duration][]netip.AddrPort{}
+	last := map[netip.AddrPort]time.Duration{}
+	for now := time.Duration(0); now < 5*time.Minute; now += time.Second {
+		for _, addr := range ends[now] {
+			r.over(addr)
+		}
+		for _, addr := range r.due(now, nil, book) {
+			ends[now+5*time.Second] = append(ends[now+5*time.Second], addr)
+			if gap := now - last[addr]; gap > 40*time.Second {
+				t.Fatalf("%v was not tried for %v", addr, gap)
+			}
+			last[addr] = now
+		}
+		if len(r.trying) > rejoinAtOnce {
+			t.Fatalf("%d are tried at once", len(r.trying))
+		}
+	}
+	if len(last) != len(book) {
+		t.Errorf("only %d of %d were tried", len(last), len(book))
 	}
 }

@@ -59,6 +59,9 @@ type Cluster struct {
 	news    *news
 	events  chan serf.Event
 	stopped chan struct{}
+
+	announcing chan struct{} // holds an entry while serf.Join runs
+
 	work    sync.WaitGroup // drain, report, spread
 	leaving sync.WaitGroup // a goodbye under way
 	first   sync.Once      // the first successful Join
@@ -88,7 +91,7 @@ func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{logger: config.Logger, changed: changed, news: newNews(), events: make(chan serf.Event, 64),
-		stopped: make(chan struct{}), self: config.Self, update: make(chan gossip.Self, 1)}
+		stopped: make(chan struct{}), announcing: make(chan struct{}, 1), self: config.Self, update: make(chan gossip.Self, 1)}
 	c.work.Add(2)
 	go c.drain()
 	go c.report()
@@ -230,8 +233,9 @@ func (c *Cluster) Join(ctx context.Context, seeds []netip.AddrPort) (int, error)
 		break
 	}
 	mu.Lock()
-	defer mu.Unlock()
-	return c.joined(answered, failures)
+	heard := slices.Clone(answered)
+	mu.Unlock()
+	return c.joined(ctx, heard, failures)
 }
 
 // meet exchanges all that both know with one seed.
@@ -250,16 +254,23 @@ func (c *Cluster) meet(ctx context.Context, seed netip.AddrPort) error {
 }
 
 // joined tells the others, through one seed, that this peer is meant to be here: serf's word
-// for it outlives an older goodbye of the same peer that still goes round.
-func (c *Cluster) joined(answered []string, failures []error) (int, error) {
+// for it outlives an older goodbye of the same peer that still goes round. It does so once at a time: serf holds a lock
+// meanwhile, which no context ends.
+func (c *Cluster) joined(ctx context.Context, answered []string, failures []error) (int, error) {
 	if len(answered) == 0 {
 		if len(failures) == 0 {
 			return 0, errors.New("gossip: join: no seed was given")
 		}
 		return 0, fmt.Errorf("gossip: join: no seed answered: %w", errors.Join(failures...))
 	}
-	if _, err := c.serf.Join(answered[:1], false); err != nil {
-		c.logger.Debug("gossip: join was not announced", "error", err)
+	select {
+	case c.announcing <- struct{}{}:
+		if _, err := c.serf.Join(answered[:1], false); err != nil {
+			c.logger.Debug("gossip: join was not announced", "error", err)
+		}
+		<-c.announcing
+	case <-ctx.Done():
+	case <-c.stopped:
 	}
 	c.first.Do(func() { go c.repeat(answered[0]) })
 	return len(answered), nil
