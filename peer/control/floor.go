@@ -237,10 +237,15 @@ func (m *Machine) forget() {
 	if f.due > m.now.Elapsed || f.due == 0 {
 		return
 	}
-	f.due, f.looked = 0, m.now.Elapsed
+	f.due = 0
 	if !m.mayWrite(m.self) {
 		return
 	}
+	if next := f.looked + floorLook; m.turn() == mostTurns && m.now.Elapsed < next {
+		f.due = next // others come first
+		return
+	}
+	f.looked = m.now.Elapsed
 	if f.mark != nil && m.reachesTooFar(f.mark) {
 		again, ok := m.mayPropose()
 		m.whenAgreed(ok, func() { m.propose(again) })

@@ -107,7 +107,12 @@ func (m *Machine) Replicas() []ReplicaView {
 			v.Assignment = a
 		}
 	}
-	m.collectInstances(byID)
+	m.collect(byID, func(*row, int) bool { return true })
+	return m.sortedViews(byID)
+}
+
+// sortedViews says of those that are pending why, too.
+func (m *Machine) sortedViews(byID map[placement.ReplicaID]*ReplicaView) []ReplicaView {
 	ids := slices.Sorted(maps.Keys(byID))
 	all := make([]ReplicaView, len(ids))
 	pending := pendingTexts{}
@@ -120,8 +125,38 @@ func (m *Machine) Replicas() []ReplicaView {
 	return all
 }
 
-// collectInstances adds what live peers hold, in the order of the peers.
-func (m *Machine) collectInstances(byID map[placement.ReplicaID]*ReplicaView) {
+// ReplicasOf returns the replicas of one workload, wanted or held, sorted by ID.
+func (m *Machine) ReplicasOf(key crdt.Key) []ReplicaView {
+	p := &m.planner
+	byID := map[placement.ReplicaID]*ReplicaView{}
+	from, to := p.rangeOf(key)
+	for i := from; i < to; i++ {
+		id := p.base[i].Replica
+		byID[id] = &ReplicaView{ID: id, Workload: key, Ordinal: ordinalOf(id), Wanted: true}
+		if a, ok := m.assignment(id); ok {
+			byID[id].Assignment = a
+		}
+	}
+	m.collect(byID, func(r *row, i int) bool {
+		if r.epoch == p.epoch && r.slots[i] >= 0 {
+			return from <= int(r.slots[i]) && int(r.slots[i]) < to
+		}
+		return keyOf(r.observation.Instances[i].Workload) == key
+	})
+	return m.sortedViews(byID)
+}
+
+// rangeOf is the part of base that belongs to one workload; empty if there is none.
+func (p *planner) rangeOf(key crdt.Key) (from, to int) {
+	at, found := slices.BinarySearchFunc(p.spans, key, func(s span, key crdt.Key) int { return compareKeys(s.object.workload.Key, key) })
+	if !found {
+		return 0, 0
+	}
+	return p.spans[at].from, p.spans[at].to
+}
+
+// collect adds what live peers hold of what is asked for, in the order of the peers.
+func (m *Machine) collect(byID map[placement.ReplicaID]*ReplicaView, asked func(r *row, i int) bool) {
 	for _, id := range m.peerIDs() {
 		r := m.rows[id]
 		if r == nil || id != m.self && !m.members[id].live() {
@@ -130,8 +165,8 @@ func (m *Machine) collectInstances(byID map[placement.ReplicaID]*ReplicaView) {
 		for i := range r.observation.Instances {
 			in := &r.observation.Instances[i]
 			replica := placement.ReplicaID(in.Replica)
-			if replica == "" {
-				continue // being removed, and nobody knows what it was
+			if replica == "" || !asked(r, i) {
+				continue // or being removed, and nobody knows what it was
 			}
 			v := byID[replica]
 			if v == nil {
