@@ -31,11 +31,9 @@ func (s *Store) boltOptions(noSync bool) *bbolt.Options {
 
 func (s *Store) openBolt(path string) (*bbolt.DB, error) {
 	var db *bbolt.DB
-	err := s.guard("open", func() error {
-		return s.disk.transact(path, func() (err error) {
-			db, err = bbolt.Open(path, 0o600, s.boltOptions(false))
-			return err
-		})
+	err := s.disk.transact(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, s.boltOptions(false))
+		return err
 	})
 	return db, err
 }
@@ -73,6 +71,7 @@ func (s *Store) update(what string, change func(*bbolt.Tx) error) error {
 	}
 	writing, before := false, uint64(0)
 	err := s.guard(what, func() error {
+		s.db.AllocSize = int(min(max(s.fileBytes()/growFraction, minGrowBytes), maxGrowBytes))
 		return s.disk.transact(s.path, func() error {
 			return s.db.Update(func(tx *bbolt.Tx) error {
 				before = uint64(tx.ID()) - 1
@@ -88,14 +87,21 @@ func (s *Store) update(what string, change func(*bbolt.Tx) error) error {
 	return err
 }
 
-// guard turns whatever bbolt does about damage into an error. It reads the file through a memory
-// map, where a page that the disk cannot give is a fault of the processor.
+// guard runs what uses bbolt, one at a time, and turns whatever that does about damage into an error. bbolt reads the file through
+// a memory map, where a page that the disk cannot give is a fault of the processor. Such a panic may leave bbolt's own locks held,
+// so nothing uses that handle any more; nor is it closed, which would wait for them.
 func (s *Store) guard(what string, call func() error) (err error) {
+	s.boltMu.Lock()
+	defer s.boltMu.Unlock()
+	if s.poisoned != nil {
+		return s.poisoned
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			s.breakWith(fmt.Errorf("%v", r))
-			err = &DamageError{Path: s.path, Faults: []string{fmt.Sprintf("%s: %v", what, r)}}
+			s.poisoned = &DamageError{Path: s.path, Faults: []string{fmt.Sprintf("%s: %v", what, r)}}
+			s.breakWith(s.poisoned)
+			err = s.poisoned
 		}
 	}()
 	err = call()

@@ -78,7 +78,6 @@ func (s *Store) applyFrames(frames []frame, upTo uint64) error {
 			s.owed.written += int64(len(c.key) + len(c.content))
 		}
 	}
-	s.db.AllocSize = int(min(max(s.fileBytes()/growFraction, minGrowBytes), maxGrowBytes))
 	return s.update("checkpoint", func(tx *bbolt.Tx) error {
 		a, err := newApplier(tx)
 		if err != nil {

@@ -59,10 +59,10 @@ func (s *Store) fileBytes() int64 {
 
 // usedBytes is how much of the file holds something.
 func (s *Store) usedBytes() (used int64, err error) {
-	stats, pageBytes := s.db.Stats(), int64(s.db.Info().PageSize)
 	err = s.guard("measure", func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			used = tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*pageBytes
+			stats := s.db.Stats()
+			used = tx.Size() - int64(stats.FreePageN+stats.PendingPageN)*int64(s.db.Info().PageSize)
 			return nil
 		})
 	})
@@ -94,16 +94,14 @@ func (s *Store) exchange() error {
 	if err := s.disk.syncDir(s.dir); err != nil {
 		return err
 	}
-	s.boltMu.Lock()
-	defer s.boltMu.Unlock()
-	if err := s.guard("close", s.db.Close); err != nil {
+	return s.guard("exchange", func() error {
+		old := s.db
+		s.db = nil
+		if err := old.Close(); err != nil {
+			return err
+		}
+		db, err := s.openBolt(s.path)
+		s.db = db
 		return err
-	}
-	s.db = nil
-	db, err := s.openBolt(s.path)
-	if err != nil {
-		return err
-	}
-	s.db = db
-	return nil
+	})
 }

@@ -114,7 +114,8 @@ func plain(stored peer.Stored) peer.Stored {
 // was written; and it must then be a sound store that holds the same when it is opened again.
 func survives(t *testing.T, what string, files image, want peer.Stored) (damage *peer.Damage, got peer.Stored) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := shortDir(t)
+	defer os.RemoveAll(dir)
 	files.write(t, dir)
 	s, err := small(dir)
 	if err != nil {
@@ -136,7 +137,9 @@ func survives(t *testing.T, what string, files image, want peer.Stored) (damage 
 	subset(t, what, got, want)
 	commit(t, s, peer.Batch{Persist: control.Persist{Put: puts(60, 61).Put, Records: map[string][]byte{RefillRecord: nil}}})
 	s.Close()
-	again := load(t, openSmall(t, dir))
+	reopened := openSmall(t, dir)
+	defer reopened.Close()
+	again := load(t, reopened)
 	if after := plain(got); again.Damage != nil || len(again.Ops) != len(after.Ops)+1 || len(again.Records) != len(after.Records) {
 		t.Errorf("%s: opened again it holds %d operations instead of %d, damage %+v", what, len(again.Ops), len(after.Ops)+1, again.Damage)
 	}

@@ -71,7 +71,11 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if s.db, err = s.openBolt(s.path); err != nil {
+	err = s.guard("open", func() (err error) {
+		s.db, err = s.openBolt(s.path)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if err := s.resume(id, &journal, &reads); err != nil {

@@ -38,8 +38,9 @@ type Store struct {
 	checkpointMu sync.Mutex // one checkpoint or compaction at a time
 	owed         compaction
 
-	boltMu sync.RWMutex // held for writing while db is exchanged
-	db     *bbolt.DB
+	boltMu   sync.Mutex // held by guard
+	db       *bbolt.DB
+	poisoned error // a panic of bbolt
 
 	kick    chan struct{}
 	stopped chan struct{}
@@ -166,12 +167,10 @@ func (s *Store) view(what string, look func(tx *bbolt.Tx, pending []frame, appli
 	if closed {
 		return fmt.Errorf("%s from store %s: %w", what, s.path, os.ErrClosed)
 	}
-	s.boltMu.RLock()
-	defer s.boltMu.RUnlock()
-	if s.db == nil {
-		return fmt.Errorf("%s from store %s: %w", what, s.path, os.ErrClosed)
-	}
 	return s.guard(what, func() error {
+		if s.db == nil {
+			return os.ErrClosed
+		}
 		return s.db.View(func(tx *bbolt.Tx) error {
 			applied, err := getMeta(tx, appliedKey, decodeUint64)
 			if err != nil {
@@ -206,12 +205,13 @@ func (s *Store) Close() error {
 
 // release closes what is open.
 func (s *Store) release() error {
-	s.boltMu.Lock()
-	defer s.boltMu.Unlock()
-	var err error
-	if s.db != nil {
-		err = s.guard("close", s.db.Close)
+	err := s.guard("close", func() error {
+		if s.db == nil {
+			return nil
+		}
+		db := s.db
 		s.db = nil
-	}
+		return db.Close()
+	})
 	return errors.Join(err, s.journal.close(), s.lock.Close())
 }
