@@ -43,16 +43,13 @@ func (s *Server) serveRollback(w http.ResponseWriter, r *http.Request) error {
 	by := manifest.Owner{Manager: fieldManager(r), User: User(r.Context())}
 	c := change{key: key, manager: by.Manager, dryRun: isDryRun(r), acks: acks.peers}
 	for range maxRetries {
-		held, err := s.readOne(r.Context(), res, key)
+		held, entries, err := s.readPast(r, res, key)
 		if err != nil {
 			return err
 		}
-		plan, err := s.plan(r, held, asked.To, by)
+		plan, err := held.plan(entries, asked.To, by)
 		if err != nil {
 			return err
-		}
-		if plan == nil {
-			continue
 		}
 		done, err := held.rollback(r, c, plan)
 		if errors.Is(err, control.ErrStale) {
@@ -77,33 +74,48 @@ type rollbackPlan struct {
 	answer  Rollback
 }
 
-// plan works a rollback out; nil when the history goes further than what was read, so that it must be read again.
-func (s *Server) plan(r *http.Request, held *reading, to string, by manifest.Owner) (*rollbackPlan, error) {
-	key := held.current.Key
-	entries, err := s.backend.History(r.Context(), key)
-	if err != nil {
-		return nil, unavailable(err)
+// readPast reads an object and its history, which belong together: nothing has come between the two.
+func (s *Server) readPast(r *http.Request, res *resource, key crdt.Key) (*reading, []control.HistoryEntry, error) {
+	for range maxRetries {
+		before, err := s.backend.History(r.Context(), key)
+		if err != nil {
+			return nil, nil, unavailable(err)
+		}
+		held, err := s.readOne(r.Context(), res, key)
+		if err != nil {
+			return nil, nil, err
+		}
+		entries, err := s.backend.History(r.Context(), key)
+		if err != nil {
+			return nil, nil, unavailable(err)
+		}
+		if len(entries) == 0 {
+			return nil, nil, res.missing(key.Name)
+		}
+		if len(before) > 0 && before[0].Stamp == entries[0].Stamp {
+			return held, entries, nil
+		}
 	}
-	if len(entries) == 0 {
-		return nil, held.resource.missing(key.Name)
-	}
-	if slices.ContainsFunc(entries, func(e control.HistoryEntry) bool { return !held.current.Seen.Has(e.Stamp) }) {
-		return nil, nil
-	}
+	return nil, nil, res.writeStatus(key.Name, control.ErrStale)
+}
+
+// plan works a rollback out.
+func (r *reading) plan(entries []control.HistoryEntry, to string, by manifest.Owner) (*rollbackPlan, error) {
+	key := r.current.Key
 	at, err := numbered(entries, to)
 	if err != nil {
 		return nil, err
 	}
-	target := rewind(held.current.Fields, entries, at)
+	target := rewind(r.current.Fields, entries, at)
 	if len(target) == 0 {
 		return nil, conflict(fmt.Sprintf("%s did not exist then: to have it so, delete it", key))
 	}
-	p := &rollbackPlan{answer: Rollback{Object: key.String(), To: held.view.past(at+1, entries[at]), Result: "rolled back", Changes: []FieldChange{}}}
-	p.compare(held.current.Fields, target, entries[at:], by)
+	p := &rollbackPlan{answer: Rollback{Object: key.String(), To: r.view.past(at+1, entries[at]), Result: "rolled back", Changes: []FieldChange{}}}
+	p.compare(r.current.Fields, target, entries[at:], by)
 	switch {
 	case len(p.changes) == 0:
 		p.answer.Result = "unchanged"
-	case !held.current.Live:
+	case !r.current.Live:
 		p.answer.Result = "created"
 	}
 	return p, nil

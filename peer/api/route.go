@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/crdt"
 )
 
 // target is what a request is about.
@@ -101,7 +103,11 @@ func (t target) selection(r *http.Request) (selection, error) {
 
 // read returns the objects of a resource that match, with their versions.
 func (s *Server) read(r *http.Request, res *resource, sel selection) ([]object, *view, error) {
-	v, err := s.look(r.Context(), res.needs)
+	n := res.needs
+	if res == deployments && sel.name != "" && sel.namespace != "" {
+		n.key = &crdt.Key{Kind: res.kind, Namespace: sel.namespace, Name: sel.name}
+	}
+	v, err := s.look(r.Context(), n)
 	if err != nil {
 		return nil, nil, err
 	}

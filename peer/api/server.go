@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ type needs struct {
 	conflicts bool      // what is in conflict
 	floor     bool      // how far forgetting is
 	skews     bool      // of the members'  clocks
-	key       *crdt.Key // this object, live or not
+	key       *crdt.Key // this object, live or not; of objects and replicas then only what belongs to it
 	why       string    // the verdicts on this replica
 }
 
@@ -143,11 +144,14 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		if n.objects {
 			v.readObjects(m, n.key)
 		}
-		if n.replicas {
+		switch {
+		case n.replicas && n.key != nil:
+			v.replicas = m.ReplicasOf(*n.key)
+		case n.replicas:
 			v.replicas = m.Replicas()
 		}
 		if n.notes {
-			v.notes = m.Notes()
+			v.notes = slices.DeleteFunc(m.Notes(), func(n control.Note) bool { return n.Object != (crdt.Key{}) && !users(n.Object) })
 		}
 		if n.summary {
 			v.intent, v.plan = m.Digests()
