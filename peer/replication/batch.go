@@ -17,15 +17,13 @@ const (
 
 func opBytes(op crdt.Op) int { return len(op.Signed) + len(op.Signature) + sealBytes }
 
+func keyBytes(key crdt.Key) int {
+	return len(key.Kind) + len(key.Namespace) + len(key.Name) + sealBytes
+}
+
 func rowBytes(row Row) int { return len(row.Signed) + len(row.Signature) + sealBytes }
 
-func objectBytes(object Object) int {
-	size := sealBytes
-	for _, op := range object.Ops {
-		size += opBytes(op)
-	}
-	return size
-}
+func objectBytes(object Object) int { return sum(object.Ops, opBytes) + sealBytes/4 }
 
 // batches splits a list so that each part stays within splitBytes, or is one item alone.
 func batches[T any](list []T, size func(T) int) [][]T {

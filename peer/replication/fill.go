@@ -122,11 +122,7 @@ func (m *Machine) receivePage(from crdt.PeerID, page *Page) Received {
 		m.open(&received, from) // finds what changed meanwhile
 		return received
 	}
-	bytes := 0
-	for _, object := range page.Objects {
-		bytes += objectBytes(object)
-	}
-	if bytes < splitBytes/2 || page.Until.compare(f.at) <= 0 { // else a fill might never end
+	if sum(page.Objects, objectBytes) < splitBytes/2 || page.Until.compare(f.at) <= 0 { // else a fill might never end
 		m.fill = nil
 		return received
 	}

@@ -201,11 +201,7 @@ func pushes(ops []crdt.Op, to []crdt.PeerID, ack bool) []Outgoing {
 // fanOut is to how many peers news goes. Each peer tells so many once, so a peer is missed with probability e^-n; with
 // ln(live) + 5 nearly no write waits for a reconciliation anywhere. What is large is left to that sooner.
 func (m *Machine) fanOut(ops []crdt.Op) int {
-	bytes := 0
-	for _, op := range ops {
-		bytes += opBytes(op)
-	}
-	if bytes > smallPush {
+	if sum(ops, opBytes) > smallPush {
 		return pushTo
 	}
 	return pushTo + 3 + bits.Len(uint(len(m.live)))*7/10

@@ -12,15 +12,17 @@ const (
 	bulkSymbols  = 1 << 12 // a round that took so many is not begun again while it moves
 	bulkWaiting  = 256     // the same, while it waits for so many operations
 	symbolsSlack = 1 << 10
+	symbolsLeast = 24
 )
 
 // round is what the peer that opened one remembers of it.
 type round struct {
-	partner crdt.PeerID
-	decoder *sketch.Decoder // nil: no symbols are awaited any more, or none came yet
-	version uint64          // of the partner's set
-	part    sketch.Part
-	floor   FloorHash // applied by the partner
+	partner  crdt.PeerID
+	decoder  *sketch.Decoder // nil: no symbols are awaited any more, or none came yet
+	version  uint64          // of the partner's set
+	part     sketch.Part
+	expected int       // differences in a part
+	floor    FloorHash // applied by the partner
 
 	waiting map[crdt.OpID]bool // asked for in this part
 	surplus []crdt.OpID        // held here and not there, of which this peer is in doubt
@@ -119,6 +121,7 @@ func (m *Machine) split(received *Received, theirs uint64) {
 		m.beginFill(received, r.partner)
 		return
 	}
+	r.expected = r.decoder.Estimate() >> (bits - r.part.Bits)
 	r.part = sketch.Part{Bits: bits, Index: r.part.Index << (bits - r.part.Bits)}
 	m.beginPart(received)
 }
@@ -126,7 +129,8 @@ func (m *Machine) split(received *Received, theirs uint64) {
 func (m *Machine) beginPart(received *Received) {
 	r := m.round
 	r.decoder = nil
-	received.send(r.partner, Message{More: &More{Version: r.version, Part: r.part, Number: symbolsAtOnce}})
+	number := min(r.expected*21/16+symbolsLeast, symbolsAtOnce)
+	received.send(r.partner, Message{More: &More{Version: r.version, Part: r.part, Number: number}})
 }
 
 // found gives what the partner lacks, and asks for what is lacking here.

@@ -38,6 +38,7 @@ type net struct {
 	side     map[crdt.PeerID]int // of a split
 	messages int
 	bytes    int
+	settled  func(*simulated) // what a peer does when its doubt has ended
 }
 
 // failer is a test or a property.
@@ -71,6 +72,9 @@ func (w *net) send(from *simulated, outgoing []Outgoing) {
 			w.t.Fatalf("%s sends to itself", from.id)
 		}
 		data := Encode(o.Message)
+		if off := o.Message.Size() - len(data); max(off, -off) > 100+len(data)/50 {
+			w.t.Fatalf("a size of %d is said to be %d: %+v", len(data), o.Message.Size(), o.Message)
+		}
 		w.messages++
 		w.bytes += len(data)
 		w.inFlight = append(w.inFlight, coded{from.id, o.To, data})
@@ -130,6 +134,9 @@ func (w *net) deliver(lossPercent, repeatPercent int) {
 	to := w.peer(m.to)
 	received := to.machine.Receive(m.from, message)
 	to.persist(received.Delta)
+	if received.Settled {
+		w.settled(to)
+	}
 	w.send(to, received.Send)
 }
 
@@ -260,6 +267,115 @@ func TestHealedSplitBecomesOne(t *testing.T) {
 		}
 		clear(w.side)
 		w.reconcileUntilAgreed(10)
+	})
+}
+
+// reconcileBadly lets peers reconcile over a bad network until all agree.
+func (w *net) reconcileBadly(most int, agreed func() bool) {
+	for range most {
+		if agreed() {
+			return
+		}
+		for _, p := range w.peers {
+			w.send(p, p.machine.Reconcile())
+		}
+		for range 2 * len(w.inFlight) {
+			if len(w.inFlight) > 0 {
+				w.deliver(10, 10)
+			}
+		}
+	}
+	w.t.Fatalf("not equal after %d rounds over a bad network", most)
+}
+
+// One peer has much, one nearly all of that and something else, and the others nothing: these are filled, the others compare.
+func TestFillsAndTransfersOverABadNetwork(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNet(t, rapid.IntRange(2, 5).Draw(t, "peers"), drawSeed(t))
+		n := rapid.SampledFrom([]int{10, 300, fillLeast, 2 * fillLeast}).Draw(t, "operations")
+		for i := range n {
+			op := bareSealed(i)
+			for at, p := range w.peers[:2] {
+				if at == 0 || i%7 > 0 {
+					delta := p.set.AddObject(op.Key, []crdt.Op{op})
+					p.persist(delta)
+				}
+			}
+		}
+		for range 5 {
+			w.write(w.peers[w.random.IntN(len(w.peers))], simKeys[w.random.IntN(3)])
+		}
+		w.reconcileBadly(200, w.agree)
+		w.checkDisks()
+	})
+}
+
+// bareSealed is the i-th of many operations that are the same in all worlds.
+func bareSealed(i int) crdt.Op {
+	for len(sealedOnce) <= i {
+		sealedOnce = append(sealedOnce, smallOp(len(sealedOnce), "w"))
+	}
+	return sealedOnce[i]
+}
+
+var sealedOnce []crdt.Op
+
+// Some peers were away while the others forgot something. All come to the same, none brings back what was
+// forgotten, and none loses what it wrote meanwhile.
+func TestForgottenPeersReturnOverABadNetwork(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newNet(t, rapid.IntRange(3, 8).Draw(t, "peers"), drawSeed(t))
+		away := rapid.IntRange(1, len(w.peers)-1).Draw(t, "away")
+		floor := crdt.Seen{"w": 1 << 60}
+		var lost, kept []crdt.Op
+		for i := range rapid.IntRange(0, 60).Draw(t, "operations") {
+			op := bareSealed(i)
+			old := w.random.IntN(3) == 0
+			if old {
+				lost = append(lost, op)
+			} else {
+				kept = append(kept, op)
+			}
+			for at, p := range w.peers {
+				if at < away && w.random.IntN(2) == 0 || at >= away && !old {
+					p.persist(p.set.AddObject(op.Key, []crdt.Op{op}))
+				}
+			}
+		}
+		for at, p := range w.peers {
+			if at < away {
+				p.machine.Doubt(floor, closed)
+				key := crdt.Key{Kind: "ConfigMap", Name: string(p.id)}
+				w.write(p, key)
+				kept = append(kept, p.set.Ops(key)...)
+			} else {
+				p.set.Forget(crdt.Seen{}, floor)
+				p.machine.Applied(closed)
+			}
+		}
+		w.settled = func(p *simulated) {
+			p.set.Forget(crdt.Seen{}, floor)
+			p.machine.Applied(closed)
+		}
+		w.reconcileBadly(200, func() bool {
+			for _, p := range w.peers {
+				if p.machine.applied != closed {
+					return false
+				}
+			}
+			return w.agree()
+		})
+		w.checkDisks()
+		for _, op := range lost {
+			if _, held := w.peers[0].set.Op(op.ID()); held {
+				t.Fatalf("%v came back", op.Stamp)
+			}
+		}
+		for _, op := range kept {
+			if _, held := w.peers[0].set.Op(op.ID()); !held {
+				t.Fatalf("%v of %s was lost", op.Stamp, op.Key)
+			}
+		}
 	})
 }
 
