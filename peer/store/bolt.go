@@ -31,7 +31,7 @@ func (s *Store) boltOptions(noSync bool) *bbolt.Options {
 
 func (s *Store) openBolt(path string) (*bbolt.DB, error) {
 	var db *bbolt.DB
-	err := s.disk.transact(path, func() (err error) {
+	err := s.disk.transact(path, true, func() (err error) {
 		db, err = bbolt.Open(path, 0o600, s.boltOptions(false))
 		return err
 	})
@@ -72,7 +72,7 @@ func (s *Store) update(what string, change func(*bbolt.Tx) error) error {
 	writing, before := false, uint64(0)
 	err := s.guard(what, func() error {
 		s.db.AllocSize = int(min(max(s.fileBytes()/growFraction, minGrowBytes), maxGrowBytes))
-		return s.disk.transact(s.path, func() error {
+		return s.disk.transact(s.path, true, func() error {
 			return s.db.Update(func(tx *bbolt.Tx) error {
 				before = uint64(tx.ID()) - 1
 				err := change(tx)

@@ -25,7 +25,7 @@ func (s *Store) build(path string, fill func(*builder) error) error {
 	if err := s.disk.remove(path); err != nil {
 		return err
 	}
-	err := s.disk.transact(path, func() error { return s.fillBuilder(path, fill) })
+	err := s.disk.transact(path, false, func() error { return s.fillBuilder(path, fill) })
 	if err == nil {
 		err = s.trim(path)
 	}
@@ -57,13 +57,10 @@ func (s *Store) fillBuilder(path string, fill func(*builder) error) (err error) 
 	if err := putMeta(b.tx, talliesKey, b.counts.encode()); err != nil {
 		return errors.Join(err, b.tx.Rollback())
 	}
-	if err := b.tx.Commit(); err != nil {
-		return err
-	}
-	return b.db.Sync()
+	return b.tx.Commit()
 }
 
-// trim cuts off what bbolt took in advance.
+// trim cuts off what bbolt took in advance, and makes the whole file durable.
 func (s *Store) trim(path string) error {
 	v, err := openVerifier(path, &DamageError{}, nil)
 	if err != nil {

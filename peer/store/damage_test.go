@@ -135,7 +135,7 @@ func survives(t *testing.T, what string, files image, want peer.Stored) (damage 
 		t.Errorf("%s: reported as %+v, refill %v", what, damage, refill)
 	}
 	subset(t, what, got, want)
-	commit(t, s, peer.Batch{Persist: control.Persist{Put: puts(60, 61).Put, Records: map[string][]byte{RefillRecord: nil}}})
+	commit(t, s, peer.Batch{Persist: control.Persist{Put: puts(600, 601).Put, Records: map[string][]byte{RefillRecord: nil}}})
 	s.Close()
 	reopened := openSmall(t, dir)
 	defer reopened.Close()
@@ -295,6 +295,36 @@ func TestDamageSaysWhatWasLost(t *testing.T) {
 		t.Errorf("%+v", damage)
 	}
 }
+
+// TestLostBranchLosesNoLeaf garbles everything that leads to the leaves: both headers, and then the pages above them.
+func TestLostBranchLosesNoLeaf(t *testing.T) {
+	dir := t.TempDir()
+	s := openSmall(t, dir)
+	commit(t, s, puts(0, 500))
+	s.Close()
+	files := readImage(t, dir)
+	branches := 0
+	for at := 2 * 4096; at+4096 <= len(files[FileName]); at += 4096 {
+		broken := slices.Clone(files[FileName])
+		if order.Uint16(broken[at+8:]) != branchFlag {
+			continue
+		}
+		clear(broken[at : at+4096])
+		branches++
+		damage, got := survives(t, fmt.Sprint("branch at ", at), files.with(FileName, broken), puts500())
+		if damage != nil && len(got.Ops) != 500 {
+			t.Errorf("branch at %d: %d operations saved, %s", at, len(got.Ops), damage.Lost)
+		}
+	}
+	broken := slices.Clone(files[FileName])
+	clear(broken[:2*4096])
+	damage, got := survives(t, "both headers", files.with(FileName, broken), puts500())
+	if damage == nil || len(got.Ops) != 500 || branches == 0 {
+		t.Errorf("%d branches; without headers %d operations were saved: %+v", branches, len(got.Ops), damage)
+	}
+}
+
+func puts500() peer.Stored { return peer.Stored{Ops: puts(0, 500).Put} }
 
 func TestDamagedStoresAreKeptThreeAtMost(t *testing.T) {
 	dir := t.TempDir()

@@ -15,8 +15,8 @@ type disk interface {
 	rename(from, to string) error
 	remove(path string) error
 	syncDir(dir string) error
-	// transact runs a function in which bbolt writes to the file path, and syncs what it wrote.
-	transact(path string, write func() error) error
+	// transact runs a function in which bbolt writes to the file path. synced says that it syncs what it wrote.
+	transact(path string, synced bool, write func() error) error
 }
 
 // file is an open file of a disk. Sync is fdatasync: content, and of the metadata what is needed to read it back.
@@ -60,7 +60,7 @@ func (realDisk) syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (realDisk) transact(_ string, write func() error) error { return write() }
+func (realDisk) transact(_ string, _ bool, write func() error) error { return write() }
 
 func (f realFile) Sync() error {
 	for {

@@ -39,7 +39,7 @@ func (d *fullDisk) wrap(f file, err error) (file, error) { return &fullFile{file
 func (d *fullDisk) create(path string) (file, error)     { return d.wrap(d.realDisk.create(path)) }
 func (d *fullDisk) open(path string) (file, error)       { return d.wrap(d.realDisk.open(path)) }
 
-func (d *fullDisk) transact(path string, write func() error) error {
+func (d *fullDisk) transact(path string, _ bool, write func() error) error {
 	if d.full.Load() && d.way == transactions {
 		return fmt.Errorf("write: %w", syscall.ENOSPC)
 	}

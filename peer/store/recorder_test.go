@@ -100,8 +100,8 @@ func (f *recordedFile) Sync() error {
 }
 
 // transact finds out what bbolt wrote by comparing the file, and puts that into the order in which bbolt writes: length, sync;
-// pages, sync; header, sync.
-func (r *recorder) transact(path string, write func() error) error {
+// pages, sync; header, sync. A file that is only being built it does not sync.
+func (r *recorder) transact(path string, synced bool, write func() error) error {
 	before, existed := readOrNil(path)
 	err := write()
 	after, exists := readOrNil(path)
@@ -113,7 +113,9 @@ func (r *recorder) transact(path string, write func() error) error {
 	}
 	if len(before) != len(after) {
 		r.note(step{kind: stepTruncate, name: path, at: int64(len(after))})
-		r.note(step{kind: stepSync, name: path})
+		if synced {
+			r.note(step{kind: stepSync, name: path})
+		}
 	}
 	before = append(before, make([]byte, max(0, len(after)-len(before)))...)
 	for _, headers := range []bool{false, true} {
@@ -122,7 +124,9 @@ func (r *recorder) transact(path string, write func() error) error {
 				r.note(step{kind: stepWrite, name: path, at: int64(at), data: after[at : at+4096]})
 			}
 		}
-		r.note(step{kind: stepSync, name: path})
+		if synced {
+			r.note(step{kind: stepSync, name: path})
+		}
 	}
 	return err
 }

@@ -87,15 +87,18 @@ func (s *Store) beforeID(c *checked) storeID {
 
 // fillSalvaged writes the records that are sound, then what the journal adds, then what was lost.
 func (s *Store) fillSalvaged(b *builder, c *checked, journal *recovered, id storeID, report *damageRecord) error {
-	boot, saved := uint64(0), tallies{}
+	boot, saved, found := uint64(0), tallies{}, tallies{}
 	if c != nil {
 		var err error
 		if saved, err = s.copySalvaged(b); err != nil {
 			return err
 		}
+		if found, err = s.copyOrphans(b, c, saved); err != nil {
+			return err
+		}
 		boot, _ = decodeUint64(c.meta[bootKey])
 	}
-	report.What, report.Lost = describeDamage(c, journal, saved)
+	report.What, report.Lost = describeDamage(c, journal, saved, found)
 	if err := b.describe(id, boot); err != nil {
 		return err
 	}
@@ -141,6 +144,32 @@ func (s *Store) copySalvaged(b *builder) (tallies, error) {
 	return saved, errors.Join(err, failed)
 }
 
+// copyOrphans looks for operations and certificates that the tree does not lead to any more, where some are missing. What it
+// finds may be older than the damage: operations merge, and whoever sees RefillRecord lets the other peers decide which still count.
+func (s *Store) copyOrphans(b *builder, c *checked, saved tallies) (tallies, error) {
+	found := tallies{}
+	if wanted, err := c.wanted(); err == nil && wanted.all().count == saved.all().count {
+		return found, nil
+	}
+	var failed error
+	err := orphans(s.path, func(key, value []byte) {
+		for _, bucket := range []string{opsBucket, certificateBucket} {
+			content, err := unseal(bucket, key, value)
+			if err != nil || failed != nil {
+				continue
+			}
+			if bucket == opsBucket {
+				key, value = placeOp(key, content)
+			}
+			if records := b.tx.Bucket([]byte(bucket)); records.Get(key) == nil {
+				found.add(bucket, value)
+				failed = b.put(bucket, key, value)
+			}
+		}
+	})
+	return found, errors.Join(err, failed)
+}
+
 // placeOp gives an operation the key that it has in this version.
 func placeOp(key, content []byte) (newKey, value []byte) {
 	if op, err := replication.DecodeOp(content); err == nil {
@@ -150,14 +179,14 @@ func placeOp(key, content []byte) (newKey, value []byte) {
 }
 
 // describeDamage says in words what was found, and what is lost by it.
-func describeDamage(c *checked, journal *recovered, saved tallies) (what, lost string) {
+func describeDamage(c *checked, journal *recovered, saved, found tallies) (what, lost string) {
 	faults, losses := slices.Clone(journal.faults), []string(nil)
 	if c == nil {
 		faults = append([]string{FileName + " is missing"}, faults...)
 		losses = append(losses, "all that was not in the journal")
 	} else if !c.sound() {
 		faults = append([]string{FileName + ": " + c.faults.faults()}, faults...)
-		losses = append(losses, lostRecords(c, saved)...)
+		losses = append(losses, lostRecords(c, saved, found)...)
 	}
 	if journal.lost > 0 {
 		losses = append(losses, fmt.Sprintf("%d writes of the journal could not be read", journal.lost))
@@ -173,13 +202,16 @@ func describeDamage(c *checked, journal *recovered, saved tallies) (what, lost s
 // nouns are what people call the records of a bucket.
 var nouns = map[string]string{opsBucket: "operations", certificateBucket: "certificates", bookBucket: "peers of the book", everything: "records"}
 
-func lostRecords(c *checked, saved tallies) (losses []string) {
+func lostRecords(c *checked, saved, found tallies) (losses []string) {
 	wanted, err := c.wanted()
 	switch {
-	case err != nil && saved.all().count == 0:
+	case err != nil && saved.all().count == 0 && found.all().count == 0:
 		return []string{"the header was gone: nothing could be salvaged"}
 	case err != nil:
-		return []string{fmt.Sprintf("%d operations were saved, how many there were is not known", saved[opsBucket].count)}
+		return []string{fmt.Sprintf("%d operations were saved, how many there were is not known", saved[opsBucket].count+found[opsBucket].count)}
+	}
+	if count := found[opsBucket].count; count > 0 {
+		losses = append(losses, fmt.Sprintf("%d operations were found out of place, some of which may be old", count))
 	}
 	saved[everything] = saved.all()
 	for _, bucket := range []string{opsBucket, certificateBucket, bookBucket, recordBucket, historyBucket, endedBucket, everything} {

@@ -290,3 +290,48 @@ func elementKey(page []byte, flags uint16, i int) ([]byte, error) {
 	}
 	return page[start:end], nil
 }
+
+// orphans hands out all elements of leaves that the walk over the tree did not come to, under no bucket. They are pages
+// whose parent is gone, and also free ones, which hold what was there earlier.
+func orphans(path string, record func(key, value []byte)) error {
+	v, err := openVerifier(path, &DamageError{}, func(string, []byte, []byte) {})
+	if err != nil {
+		return err
+	}
+	defer v.file.Close()
+	if v.readHeaders(false) == nil {
+		v.tree("", v.header.root, nil, nil)
+	} else if v.pageSize == 0 {
+		return nil
+	}
+	v.header.highWater = uint64(v.size / v.pageSize)
+	for id := uint64(2); id < v.header.highWater; id++ {
+		if v.seen[id] {
+			continue
+		}
+		page, err := v.readPage(id)
+		if err != nil || order.Uint16(page[8:]) != leafFlag {
+			continue
+		}
+		for i := range int(order.Uint16(page[10:])) {
+			if key, value, ok := leafElement(page, i); ok {
+				record(key, value)
+			}
+		}
+	}
+	return nil
+}
+
+func leafElement(page []byte, i int) (key, value []byte, ok bool) {
+	key, err := elementKey(page, leafFlag, i)
+	if err != nil || order.Uint32(page[pageHeaderBytes+i*elementBytes:]) != 0 {
+		return nil, nil, false
+	}
+	element := pageHeaderBytes + i*elementBytes
+	start := int64(element) + int64(order.Uint32(page[element+4:])) + int64(len(key))
+	end := start + int64(order.Uint32(page[element+12:]))
+	if end > int64(len(page)) {
+		return nil, nil, false
+	}
+	return key, page[start:end], true
+}
