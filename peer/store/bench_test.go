@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -99,6 +101,7 @@ func BenchmarkLoadMillion(b *testing.B) {
 			b.Fatal(err)
 		}
 		var committing time.Duration
+		before := writtenBytes(b)
 		for n := 0; n < operations; n += each {
 			batch := sizedBatch(n, min(each, operations-n))
 			begun := time.Now()
@@ -113,8 +116,26 @@ func BenchmarkLoadMillion(b *testing.B) {
 		}
 		b.ReportMetric(committing.Seconds(), "s-commits")
 		b.ReportMetric(time.Since(begun).Seconds(), "s-close")
+		b.ReportMetric(float64(writtenBytes(b)-before)/1e6, "MB-written")
 		reopen(b, dir, operations)
 	}
+}
+
+// writtenBytes is what this process has had written to disks.
+func writtenBytes(b *testing.B) (bytes int64) {
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if n, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			bytes, err = strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bytes
 }
 
 func reopen(b *testing.B, dir string, operations int) {
