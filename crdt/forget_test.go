@@ -295,4 +295,3 @@ func (p *parish) finish(t *rapid.T) {
 	p.checkEqual(t)
 	p.replay(t)
 }
-

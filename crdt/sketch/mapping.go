@@ -26,6 +26,6 @@ func (w *walk) next() {
 	w.b = bits.RotateLeft64(x, 28)
 
 	root := max(r>>32, r&(1<<32-1)) + 1 // of 2^32
-	at := (2*w.index + 3) << 32 / root
+	at := ((2*w.index+3)<<32 + root - 1) / root
 	w.index = max(w.index+1, (at-2)/2)
 }
