@@ -20,7 +20,7 @@ import (
 	"shoal/peer/wire"
 )
 
-// flooder is a machine with a good certificate that sends observations of itself as fast as it can, and does nothing else.
+// flooder is a machine with a good certificate that says what it likes, as fast as it can, and does nothing else.
 type flooder struct {
 	key      ed25519.PrivateKey
 	id       trust.PeerID
@@ -34,11 +34,11 @@ const (
 	floodEach = 4 * time.Millisecond // between two rows of one machine to one peer: 8 MB/s
 )
 
-func (w *World) newFlooder(number int) *flooder {
+func (w *World) newFlooder(number int, may ...trust.Capability) *flooder {
 	w.t.Helper()
 	f := &flooder{key: keyOf(fmt.Sprint("flooder", number))}
 	f.id = peer.ID(f.key)
-	certificate := trust.NewCertificate(f.id, "flooder", nil, peer.ID(w.root), time.Now(), func(m []byte) []byte { return ed25519.Sign(w.root, m) })
+	certificate := trust.NewCertificate(f.id, "flooder", may, peer.ID(w.root), time.Now(), func(m []byte) []byte { return ed25519.Sign(w.root, m) })
 	f.chain = trust.EncodeCertificate(certificate)
 	addr := netip.AddrFrom4([4]byte{203, 0, 113, byte(number)})
 	streams, err := stream.New(stream.Config{PrivateKey: f.key, Bind: netip.AddrPortFrom(addr, streamPort), Network: w.network.Host(addr)}, f)
@@ -52,16 +52,25 @@ func (w *World) newFlooder(number int) *flooder {
 // flood sends until ctx ends.
 func (f *flooder) flood(ctx context.Context, at []*Peer) {
 	for ctx.Err() == nil {
-		f.sequence++
 		observation := wire.Observation{Images: []string{strings.Repeat("x", floodRow)}}
-		row := replication.SealRow(replication.Row{Peer: crdt.PeerID(f.id), Version: replication.Version{Boot: 1, Sequence: f.sequence},
-			Body: wire.EncodeObservation(observation)}, func(m []byte) []byte { return ed25519.Sign(f.key, m) })
-		message := wire.EncodeEnvelope(wire.Envelope{Certificates: [][]byte{f.chain},
-			Message: replication.Encode(replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}})})
-		for _, p := range at {
-			f.streams.Send(p.ID, netip.AddrPortFrom(p.addr, streamPort), peer.Observation, message)
-		}
+		f.send(at, peer.Observation, replication.Message{Rows: &replication.Rows{Rows: []replication.Row{f.row(observation)}}})
 		time.Sleep(floodEach)
+	}
+}
+
+// row is the next row of this machine.
+func (f *flooder) row(o wire.Observation) replication.Row {
+	f.sequence++
+	return replication.SealRow(replication.Row{Peer: crdt.PeerID(f.id), Version: replication.Version{Boot: 1, Sequence: f.sequence},
+		Body: wire.EncodeObservation(o)}, f.sign)
+}
+
+func (f *flooder) sign(message []byte) []byte { return ed25519.Sign(f.key, message) }
+
+func (f *flooder) send(to []*Peer, lane peer.Lane, message replication.Message) {
+	data := wire.EncodeEnvelope(wire.Envelope{Certificates: [][]byte{f.chain}, Message: replication.Encode(message)})
+	for _, p := range to {
+		f.streams.Send(p.ID, netip.AddrPortFrom(p.addr, streamPort), lane, data)
 	}
 }
 

@@ -28,8 +28,9 @@ type World struct {
 	root    ed25519.PrivateKey
 	peers   []*Peer
 	sides   map[string]int
-	groups  [][]*Peer      // of the cut, if there is one
-	seed    netip.AddrPort // where p1 gossiped when the world began
+	groups  [][]*Peer                     // of the cut, if there is one
+	trip    func(peer, site, name string) // faults of the code, planted in every peer; nil: none
+	seed    netip.AddrPort                // where p1 gossiped when the world began
 }
 
 // Peer is one machine of a World: what survives its program, and the program while it runs.
@@ -56,16 +57,21 @@ const (
 
 // NewWorld starts n peers, 1 to 5 ms apart, and waits until all are members of each other.
 func NewWorld(t *testing.T, n int) *World {
-	return newWorld(t, n, time.Millisecond, 5*time.Millisecond)
+	return newWorld(t, n, time.Millisecond, 5*time.Millisecond, nil)
 }
 
 // NewWorldOf is NewWorld with the same latency on every link, one way.
 func NewWorldOf(t *testing.T, n int, latency time.Duration) *World {
-	return newWorld(t, n, latency, latency)
+	return newWorld(t, n, latency, latency, nil)
 }
 
-func newWorld(t *testing.T, n int, least, most time.Duration) *World {
-	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}}
+// NewFaultyWorld is NewWorld where every peer calls trip before it handles what comes from outside.
+func NewFaultyWorld(t *testing.T, n int, trip func(peer, site, name string)) *World {
+	return newWorld(t, n, time.Millisecond, 5*time.Millisecond, trip)
+}
+
+func newWorld(t *testing.T, n int, least, most time.Duration, trip func(peer, site, name string)) *World {
+	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}, trip: trip}
 	w.network.Latency(least, most)
 	for i := range n {
 		w.peers = append(w.peers, w.newPeer(i+1))
@@ -236,6 +242,10 @@ func (p *Peer) config() peer.Config {
 		Stream:       netip.AddrPortFrom(p.addr, streamPort), Gossip: netip.AddrPortFrom(p.addr, gossipPort),
 		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30},
 		Random: func(n int) int { return rand.IntN(n) },
+		Build:  "bubble",
+	}
+	if trip := p.world.trip; trip != nil {
+		config.Trip = func(site, name string) { trip(p.Name, site, name) }
 	}
 	if first := p.world.peers[0]; first != p {
 		config.Seeds = []netip.AddrPort{p.world.seed}
