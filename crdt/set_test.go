@@ -201,22 +201,6 @@ func TestInvalidOperationsChangeNothing(t *testing.T) {
 	}
 }
 
-func TestBucketsCoverAllKeys(t *testing.T) {
-	s := filled(1000)
-	total := 0
-	for b := range uint16(Buckets) {
-		for _, key := range s.BucketKeys(b) {
-			if key.Bucket() != b {
-				t.Fatalf("%s is in bucket %d", key, b)
-			}
-			total++
-		}
-	}
-	if total != 1000 || len(s.Keys()) != 1000 || s.Len() != 1000 {
-		t.Errorf("%d keys in buckets, %d in Keys, %d in Len", total, len(s.Keys()), s.Len())
-	}
-}
-
 // deployment is an object of ordinary size: 24 fields.
 func deployment(i int) Op {
 	op := Op{Key: Key{"Deployment", "default", fmt.Sprintf("web-%d", i)}, Stamp: Stamp{Time(i + 1), "p1"}, Verb: Create}
