@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 	"sync/atomic"
 
@@ -33,7 +34,7 @@ func (s *laterStreams) Send(to trust.PeerID, at netip.AddrPort, lane peer.Lane, 
 	s.Streams.Send(to, at, lane, wire.EncodeEnvelope(wire.Envelope{Message: one}))
 }
 
-// laterMessages are a message of an unknown kind, one of a later form, and a push of an operation and a row of later forms.
+// laterMessages are a message of an unknown kind, one of a later form, and an operation and a row of later forms.
 func laterMessages() [][]byte {
 	unknown := wire.EncodeMessage(wire.Message{}) // has only the key that -tags next adds
 	form := append([]byte(nil), unknown...)
@@ -41,8 +42,8 @@ func laterMessages() [][]byte {
 	operation, row := wire.EncodeOp(wire.Op{}), wire.EncodeRow(wire.Row{})
 	operation[1]++
 	row[1]++
-	push := wire.EncodeMessage(wire.Message{Push: &wire.Push{
-		Ops: []wire.Sealed{{Signed: operation, Signature: make([]byte, 64)}}, Rows: []wire.Sealed{{Signed: row, Signature: make([]byte, 64)}},
-	}})
-	return [][]byte{unknown, form, push}
+	signature := make([]byte, ed25519.SignatureSize)
+	push := wire.EncodeMessage(wire.Message{Push: &wire.Push{Ops: []wire.Sealed{{Signed: operation, Signature: signature}}}})
+	rows := wire.EncodeMessage(wire.Message{Rows: &wire.Rows{Rows: []wire.Sealed{{Signed: row, Signature: signature}}}})
+	return [][]byte{unknown, form, push, rows}
 }
