@@ -79,7 +79,7 @@ func assemble(config agentConfig, id identity, opened *store.Store) (*host, erro
 		Name: config.Name, Room: room, Labels: config.Labels, Subnet: subnet, Seeds: id.Seeds,
 		Stream: netip.AddrPortFrom(advertised, uint16(config.Port)),
 		Gossip: netip.AddrPortFrom(advertised, uint16(config.Port+1)),
-		Random: randomBelow, Trip: trip,
+		Random: randomBelow, Trip: trip, Build: versionText(),
 	}
 	made, err := peer.New(peerConfig, config.ports(peerConfig, opened, images, connections))
 	return &host{config: config, peer: made}, err

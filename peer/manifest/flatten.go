@@ -169,9 +169,7 @@ func treeOf(fields []crdt.Field, at int, f *field) any {
 		}
 		name := unescaped(segment)
 		if len(below[0].Path) == at+len(segment) {
-			if _, longer := m[name]; !longer {
-				m[name] = decodeValue(below[0].Value)
-			}
+			m[name] = decodeValue(below[0].Value) // longer paths come after it, and win
 			continue
 		}
 		var of *field
