@@ -16,8 +16,8 @@ import (
 
 const (
 	spreadPeers  = 100
-	spreadWrites = 200
-	spreadEach   = 25 * time.Millisecond // between two writes
+	spreadWrites = 100
+	spreadEach   = 20 * time.Millisecond // between two writes
 	spreadLink   = 5 * time.Millisecond  // one way
 )
 
@@ -104,5 +104,22 @@ func TestWriteIsSoonKnownToAll(t *testing.T) {
 		took[len(took)/2], took[len(took)*90/100], took[len(took)*99/100], took[len(took)-1], share(took, time.Second))
 	if got := share(took, time.Second); got < 99 {
 		t.Errorf("%.1f %% of writes are known to all within 1 s", got)
+	}
+}
+
+// BenchmarkWriteTo100 gives the same figures as metrics, in virtual time. A bubble belongs to a test, so it runs one.
+func BenchmarkWriteTo100(b *testing.B) {
+	for b.Loop() {
+		var took []time.Duration
+		all := func(string, string) (bool, error) { return true, nil }
+		if !testing.RunTests(all, []testing.InternalTest{{Name: "WriteTo100", F: func(t *testing.T) { took = writeTo100(t) }}}) || took == nil {
+			b.Fatal("the run failed")
+		}
+		millis := func(at int) float64 { return float64(took[at].Microseconds()) / 1000 }
+		b.ReportMetric(millis(len(took)/2), "median-ms")
+		b.ReportMetric(millis(len(took)*99/100), "p99-ms")
+		b.ReportMetric(millis(len(took)-1), "worst-ms")
+		b.ReportMetric(float64(len(took)), "writes")
+		b.ReportMetric(share(took, time.Second), "within-1s-%")
 	}
 }
