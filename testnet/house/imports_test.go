@@ -27,11 +27,11 @@ var rules = map[string][]string{
 	"runtime/supervise":   {},
 
 	"peer/trust":       {"peer/wire"},
-	"peer/replication": {"crdt", "peer/wire"},
+	"peer/replication": {"crdt", "crdt/sketch", "peer/wire"},
 	"peer/manifest":    {"crdt", "runtime"},
 	"peer/control":     {"crdt", "gossip", "placement", "runtime", "peer/manifest", "peer/replication", "peer/wire"},
 	"peer":             {"crdt", "gossip", "runtime", "peer/control", "peer/replication", "peer/trust", "peer/wire"},
-	"peer/store":       {"crdt", "gossip", "peer", "peer/replication"},
+	"peer/store":       {"crdt", "gossip", "peer", "peer/control", "peer/replication"},
 	"peer/stream":      {"peer", "peer/trust"},
 	"peer/api":         {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/trust"},
 
@@ -56,6 +56,7 @@ var owners = map[string][]string{
 	"filippo.io/edwards25519":                {"peer/trust"},
 	"go.etcd.io/bbolt":                       {"peer/store"},
 	"github.com/fxamacker/cbor":              {"peer/wire"},
+	"github.com/hdevalence/ed25519consensus": {"peer/trust"},
 	"github.com/goccy/go-yaml":               {"peer/manifest"},
 	"github.com/spf13/cobra":                 {"cmd/shoal"},
 	"github.com/spf13/viper":                 {"cmd/shoal"},
