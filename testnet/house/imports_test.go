@@ -56,7 +56,6 @@ var owners = map[string][]string{
 	"filippo.io/edwards25519":                {"peer/trust"},
 	"go.etcd.io/bbolt":                       {"peer/store"},
 	"github.com/fxamacker/cbor":              {"peer/wire"},
-	"github.com/hdevalence/ed25519consensus": {"peer/trust"},
 	"github.com/goccy/go-yaml":               {"peer/manifest"},
 	"github.com/spf13/cobra":                 {"cmd/shoal"},
 	"github.com/spf13/viper":                 {"cmd/shoal"},
