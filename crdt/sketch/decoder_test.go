@@ -98,6 +98,22 @@ func TestOneSidedDifferenceIsKnownAtOnce(t *testing.T) {
 	}
 }
 
+// Also where one side has more of the differences than the other.
+func TestEstimateOfUnevenDifferences(t *testing.T) {
+	for _, c := range []struct{ here, there int }{{2000, 4000}, {0, 6000}, {5900, 100}} {
+		here, there := newSet(c.there, c.there+c.here), newSet(0, c.there)
+		for _, symbols := range []int{32, 128, 512} {
+			d := NewDecoder(here.sketch, Part{})
+			if err := d.Take(there.sketch.Symbols(0, symbols)); err != nil {
+				t.Fatal(err)
+			}
+			if got := d.Estimate(); got < 3000 || got > 9500 || symbols > 100 && (got < 4800 || got > 7200) {
+				t.Errorf("%d here and %d there are estimated as %d from %d symbols", c.here, c.there, got, symbols)
+			}
+		}
+	}
+}
+
 func TestALargeDifferenceInParts(t *testing.T) {
 	here, there := newSet(0, 6000), newSet(3000, 9000)
 	bits := 3

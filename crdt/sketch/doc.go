@@ -2,7 +2,7 @@
 //
 // It is a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, "Practical Rateless Set
 // Reconciliation", SIGCOMM 2024). A Sketch stands for a set as an endless list of coded symbols. Each
-// element falls into symbol 0 and then into ever rarer ones, into symbol i with probability
+// element falls into symbol 0 and then into ever rarer ones, into symbol i with a probability near
 // 2/(2+i), by numbers drawn from the element itself. A symbol holds the exclusive or of its
 // elements, that of their checks, and their count:
 //

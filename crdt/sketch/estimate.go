@@ -12,8 +12,8 @@ const (
 // of them mostly within a quarter, after 256 within a tenth; zero before the first symbol. What the
 // other side claims decides it.
 //
-// Each difference adds 1 or -1 to symbol i with probability p = 2/(2+i), and always to symbol 0.
-// So (count i - p count 0)^2 is on average the number of differences times p(1-p).
+// Each difference adds 1 or -1 to symbol i with the probability p of the walk, and always to symbol 0. So
+// (count i - p count 0)^2 is on average the number of differences times p(1-p).
 func (d *Decoder) Estimate() int {
 	if len(d.counts) == 0 {
 		return 0
@@ -21,9 +21,11 @@ func (d *Decoder) Estimate() int {
 	least := magnitude(d.counts[0])
 	var sum uint64
 	for i := 1; i < len(d.counts); i++ {
-		off := magnitude(d.counts[i]*int64(2+i) - 2*d.counts[0])
+		hits, of := hitRate(i)
+		off := magnitude(d.counts[i]*of - hits*d.counts[0])
 		high, low := bits.Mul64(off, off)
-		square, _ := bits.Div64(min(high, uint64(2*i-1)), low, uint64(2*i))
+		by := uint64(hits * (of - hits))
+		square, _ := bits.Div64(min(high, by-1), low, by)
 		sum += min(square, maxEstimate)
 	}
 	if n := uint64(len(d.counts) - 1); n > 0 {

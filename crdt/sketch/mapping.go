@@ -15,6 +15,10 @@ func walkOf(id ID) walk {
 	return walk{a: binary.LittleEndian.Uint64(id[:8]), b: binary.LittleEndian.Uint64(id[8:])}
 }
 
+// hitRate is the probability, hits in of, that an element falls into symbol i, which is not 0: 1 less
+// the square of (i+0.5)/(i+1.5), close to 2/(2+i).
+func hitRate(i int) (hits, of int64) { return 8 * int64(i+1), int64(2*i+3) * int64(2*i+3) }
+
 // next moves on. An element in symbol i falls into none of i+1 ... j with probability
 // (i+1)(i+2)/((j+1)(j+2)), close to ((i+1.5)/(j+1.5))^2: so the next j is where (i+1.5)/(j+1.5)
 // falls below the square root of a uniform number, and that root is distributed as the

@@ -88,7 +88,6 @@ func TestTheMappingStaysAsItIs(t *testing.T) {
 	}
 }
 
-// An element falls into symbol i with probability 2/(2+i).
 func TestDensityOfTheMapping(t *testing.T) {
 	const elements = 20_000
 	hits := make([]int, 200)
@@ -97,9 +96,14 @@ func TestDensityOfTheMapping(t *testing.T) {
 			hits[w.index]++
 		}
 	}
-	for i, got := range hits {
-		want := 2 * elements / (2 + i)
-		if off := got - want; off*off > 36*want+want*want/100 {
+	if hits[0] != elements {
+		t.Errorf("symbol 0 holds %d of %d", hits[0], elements)
+	}
+	for i, got := range hits[1:] {
+		i++
+		p, of := hitRate(i)
+		want := elements * int(p) / int(of)
+		if off := got - want; off*off > 25*want {
 			t.Errorf("symbol %d holds %d of %d elements, want about %d", i, got, elements, want)
 		}
 	}
