@@ -90,12 +90,12 @@ func TestNoRoom(t *testing.T) {
 			if refused == 0 || way == shortWrite && refused != 100 {
 				t.Fatalf("%d refused", refused)
 			}
+			crashed := t.TempDir()
+			readImage(t, dir).write(t, crashed)
 			if stored, err := s.Load(); way != deadSync && (err != nil || len(stored.Ops) != acknowledged) {
 				t.Fatalf("%d operations while there is no room, acknowledged %d: %v", len(stored.Ops), acknowledged, err)
 			}
-			// A crash now finds what was acknowledged, and no more.
-			crashed := t.TempDir()
-			readImage(t, dir).write(t, crashed)
+			// A crash then found what was acknowledged, and no more.
 			if stored := load(t, openSmall(t, crashed)); len(stored.Ops) < acknowledged || len(stored.Ops) > acknowledged && way != deadSync || stored.Damage != nil {
 				t.Fatalf("%d operations after a crash, acknowledged %d, damage %+v", len(stored.Ops), acknowledged, stored.Damage)
 			}

@@ -74,13 +74,11 @@ var errDoubt = errors.New("a write is in doubt")
 func (j *journal) append(content []byte) error {
 	active := j.segments[j.active]
 	j.buf = appendFrame(j.buf[:0], j.id, j.next, content)
-	if n, err := active.file.WriteAt(j.buf, active.offset); err != nil {
-		if n < len(j.buf) && errors.Is(asFull(err), ErrFull) {
-			return asFull(err)
-		}
-		return fmt.Errorf("%w: %w", errDoubt, err)
+	_, err := active.file.WriteAt(j.buf, active.offset)
+	if err == nil {
+		err = active.file.Sync()
 	}
-	if err := active.file.Sync(); err != nil {
+	if err != nil {
 		return j.undo(active, err)
 	}
 	active.offset += int64(len(j.buf))
@@ -89,7 +87,8 @@ func (j *journal) append(content []byte) error {
 	return nil
 }
 
-// undo wipes out a frame of which it is not known whether it reached the disk, where that was for want of room.
+// undo wipes out a frame of which it is not known whether it reached the disk, where that was for want of room. Even a write that
+// was cut short may have left a whole frame: what is missing may be the zeros that were there before.
 func (j *journal) undo(active *segment, cause error) error {
 	if !errors.Is(asFull(cause), ErrFull) {
 		return fmt.Errorf("%w: %w", errDoubt, cause)
@@ -98,10 +97,20 @@ func (j *journal) undo(active *segment, cause error) error {
 	if err == nil {
 		err = active.file.Sync()
 	}
-	if err != nil {
+	if err != nil && j.whole(active) {
 		return fmt.Errorf("%w: %w, and then %w", errDoubt, cause, err)
 	}
 	return asFull(cause)
+}
+
+// whole says whether what was last written can be read back as a frame. Where it cannot even from memory, the disk has none.
+func (j *journal) whole(active *segment) bool {
+	back := make([]byte, len(j.buf))
+	if _, err := active.file.ReadAt(back, active.offset); err != nil {
+		return true
+	}
+	_, _, ok := readFrame(j.id.seed(), back)
+	return ok
 }
 
 // acknowledge writes the note. It only helps to notice damage, so its own failure harms nothing.
