@@ -45,14 +45,19 @@ func (f *forgetting) inDoubt() bool { return len(f.doubt.floors) > 0 }
 func (m *Machine) setDoubt(floors []floor) {
 	f := &m.floors
 	d := &f.doubt
-	same := slices.EqualFunc(d.floors, floors, func(a, b floor) bool { return a.hash == b.hash })
+	began := len(d.floors) == 0
 	d.floors = floors
-	if same && (len(floors) == 0 || len(d.asks) > 0) {
+	asks := f.helpful()
+	if slices.EqualFunc(d.asks, asks, func(a, b doubtful) bool { return a.hash == b.hash }) {
 		return
 	}
-	d.asks, d.asked = f.helpful(), 0
+	d.asks, d.asked = asks, 0
 	if len(floors) == 0 {
 		m.spread.Doubt(nil, floorHash{})
+		return
+	}
+	if !began {
+		m.ask()
 		return
 	}
 	m.note(Note{Reason: "Doubt", Peer: m.self, Text: m.config.Self.Name + " was not asked when deletions were forgotten, and compares itself with a peer that was"})
@@ -175,10 +180,17 @@ func (m *Machine) sure() {
 	}
 }
 
-// heldBelow notes that all others hold what this peer wrote up to a floor.
-func (m *Machine) heldBelow(own crdt.Time) {
-	for at := len(m.floors.doubt.wrote) - 1; at >= 0; at-- {
-		if m.floors.doubt.wrote[at].Stamp.Time <= own {
+// agreedWithAll notes what all others hold of this peer's own when a floor was applied for which nobody was forgotten.
+func (m *Machine) agreedWithAll() {
+	f := &m.floors
+	own := f.second[m.self]
+	if own <= f.common || slices.ContainsFunc(slices.Collect(maps.Keys(m.lost)), m.forgotten) {
+		return
+	}
+	f.common = own
+	m.record(recordCommon, binary.BigEndian.AppendUint64([]byte{floorVersion}, uint64(own)))
+	for at := len(f.doubt.wrote) - 1; at >= 0; at-- {
+		if f.doubt.wrote[at].Stamp.Time <= own {
 			m.heldElsewhere(at)
 		}
 	}
@@ -197,26 +209,51 @@ func (m *Machine) seenElsewhere(op *crdt.Op) {
 	}
 }
 
-// ownDropped writes anew what of this peer's own went although nothing that is held had seen it: it was
-// abandoned for a floor that the others had closed above it, or lost to another of the same stamp.
-func (m *Machine) ownDropped(delta crdt.Delta) {
+// gone deals with what went although nothing that is held had seen it. What of this peer's own lost to
+// another of the same stamp is written anew, and so is what was abandoned for a floor that the others had closed
+// above it, if they may never have known it. What was abandoned of others is named.
+func (m *Machine) gone(from crdt.PeerID, delta crdt.Delta) {
 	for _, op := range delta.Dropped {
-		if op.Stamp.Writer != m.self || op.Stamp.Time <= m.floors.second[m.self] {
-			continue
-		}
+		own := op.Stamp.Writer == m.self
 		same := func(a crdt.Op) bool { return a.Key == op.Key && a.Stamp == op.Stamp && a.Hash != op.Hash }
-		if slices.ContainsFunc(delta.Added, same) {
-			m.rewrite(op, whyContradicted)
-			continue
+		switch {
+		case op.Key == floorKey:
+		case slices.ContainsFunc(delta.Added, same):
+			if own {
+				m.rewrite(op, whyContradicted)
+			}
+		case slices.ContainsFunc(m.set.Ops(op.Key), func(o crdt.Op) bool { return o.Seen.Has(op.Stamp) }):
+			if at := m.notHeld(&op); own && at >= 0 {
+				m.heldElsewhere(at)
+			}
+		case own:
+			m.abandonedOwn(op)
+		case m.floors.inDoubt() && op.Stamp.Time > m.floors.second[op.Stamp.Writer]:
+			m.audit(AuditEntry{Reason: "forgotten", Subject: opSubject(op.ID()), Key: op.Key, Writer: op.Stamp.Writer, From: from,
+				Text: "dropped here: the others have forgotten it, or closed a floor above it without knowing it"})
 		}
-		at := slices.IndexFunc(m.floors.doubt.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
-		if at < 0 {
-			continue
-		}
+	}
+}
+
+func (m *Machine) notHeld(op *crdt.Op) (at int) {
+	return slices.IndexFunc(m.floors.doubt.wrote, func(w crdt.Op) bool { return w.Hash == op.Hash })
+}
+
+// abandonedOwn writes anew what nobody else was known to hold. Of the rest, what all agreed on once was forgotten by
+// them, and what lies above that may have been: a creation among it becomes an update, which is listed as a conflict
+// where the object was deleted, and brings nothing back.
+func (m *Machine) abandonedOwn(op crdt.Op) {
+	const why = "the others had closed a floor above it without knowing it"
+	if at := m.notHeld(&op); at >= 0 {
 		m.heldElsewhere(at)
-		if !slices.ContainsFunc(m.set.Ops(op.Key), func(o crdt.Op) bool { return o.Seen.Has(op.Stamp) }) {
-			m.rewrite(op, "the others had closed a floor above it without knowing it")
-		}
+		m.rewrite(op, why)
+		return
+	}
+	if !m.floors.inDoubt() || op.Stamp.Time <= m.floors.common || op.Verb == crdt.Delete {
+		return
+	}
+	if op.Verb = crdt.Update; len(op.Changes) > 0 {
+		m.rewrite(op, why)
 	}
 }
 

@@ -38,6 +38,7 @@ type forgetting struct {
 	applied     []floor
 	appliedHash floorHash
 	second      crdt.Seen // of applied
+	common      crdt.Time // up to which all peers of the book knew what this one wrote when a floor was applied
 
 	attested  [32]byte   // the mark that digests are about
 	digests   [][32]byte // given for it, the newest last; void once an operation below the mark is added
@@ -82,9 +83,9 @@ func (m *Machine) readFloors(object *crdt.Object) {
 			continue
 		}
 		f.closed = field.Writer
-		m.readFloor(field.Value)
+		m.readFloor(field.Value, field.Writer.Writer)
 		for _, rival := range field.Conflicts {
-			m.readFloor(rival.Value)
+			m.readFloor(rival.Value, rival.Writer.Writer)
 		}
 	}
 	slices.SortFunc(f.current, func(a, b floor) int { return bytes.Compare(a.hash[:], b.hash[:]) })
@@ -92,7 +93,7 @@ func (m *Machine) readFloors(object *crdt.Object) {
 	f.current = f.current[:min(len(f.current), mostFloors)]
 }
 
-func (m *Machine) readFloor(value []byte) {
+func (m *Machine) readFloor(value []byte, by crdt.PeerID) {
 	code, err := fieldCode(value)
 	if err != nil || len(code) == 0 {
 		return
@@ -102,6 +103,7 @@ func (m *Machine) readFloor(value []byte) {
 		m.note(Note{Warning: true, Reason: "Invalid", Object: floorKey, Text: "a floor was set aside: " + err.Error()})
 		return
 	}
+	read.by = by
 	m.floors.current = append(m.floors.current, read)
 	m.wroteUpTo(read.second[m.self])
 }
@@ -164,7 +166,7 @@ func (m *Machine) applyFloors(floors []floor) {
 	f.applied, f.appliedHash = floors, hashOf(floors)
 	first, second := joined(floors)
 	f.second = second
-	m.heldBelow(second[m.self])
+	m.agreedWithAll()
 	m.merged(m.set.Forget(first, second))
 	m.spread.Applied(f.appliedHash)
 	m.record(recordFloor, encodeFloors(floors))
@@ -343,6 +345,8 @@ func (m *Machine) registered() []crdt.PeerID {
 }
 
 // mayPropose says whether all registered peers have applied the same floors: those in force or, again, older ones.
+// One that is in force and that nobody has applied, since a writer went wrong or lost its store, is replaced again. But who closed
+// it has applied it: where that one is away nothing can be agreed on before it is back, or is said to have left.
 func (m *Machine) mayPropose() (again, ok bool) {
 	f := &m.floors
 	for _, id := range m.registered() {
@@ -351,7 +355,18 @@ func (m *Machine) mayPropose() (again, ok bool) {
 			return false, false
 		}
 	}
-	return f.appliedHash != f.hash, true
+	return f.appliedHash != f.hash, m.missingCloser() == ""
+}
+
+// missingCloser is a peer that is away and closed a floor which is not applied here; empty if there is none.
+func (m *Machine) missingCloser() crdt.PeerID {
+	for i := range m.floors.current {
+		c := &m.floors.current[i]
+		if n := m.members[c.by]; n != nil && !m.floors.hasApplied(c.hash) && m.forgotten(c.by) {
+			return c.by
+		}
+	}
+	return ""
 }
 
 // mayClose says whether all registered peers hold the same at or below the mark.
@@ -399,8 +414,7 @@ func (m *Machine) propose(again bool) {
 			raise(vector, crdt.Seen{id: crdt.Time(r.observation.Latest)})
 		}
 	}
-	_, second := joined(m.floors.current)
-	raise(vector, second)
+	raise(vector, m.floors.second)
 	vector[m.self] = max(vector[m.self], m.lastOwn)
 	for writer, at := range vector {
 		if at == 0 {
@@ -419,7 +433,7 @@ func (m *Machine) closeMark() {
 	f := &m.floors
 	k := f.mark
 	closing := floor{mark: k.hash, digest: f.digests[len(f.digests)-1], second: k.vector}
-	first, second := joined(f.current)
+	first, second := joined(f.applied)
 	if closing.first = second; k.again {
 		closing.first = first
 	}

@@ -50,6 +50,7 @@ type floor struct {
 	second crdt.Seen
 	hash   [32]byte // of its coded form
 	code   []byte
+	by     crdt.PeerID // who closed it; not part of the form, and empty for one from a record
 }
 
 var errFloorForm = errors.New("not a form that this version can read")

@@ -232,7 +232,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 	m.merged(received.Delta)
 	m.refused(e, received.Refused)
 	m.contradicted(e, received.Refused)
-	m.ownDropped(received.Delta)
+	m.gone(e.From, received.Delta)
 	for _, r := range received.Rows {
 		m.newsOfRows()
 		m.takeRow(e.From, r)

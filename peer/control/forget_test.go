@@ -88,6 +88,9 @@ func TestCyclesEndSmall(t *testing.T) {
 			}
 		}
 		c.boot(c.peers[1]) // what was forgotten stays so
+		if s := c.peers[1].machine.FloorStatus(); s.Doubtful || !s.Applied {
+			t.Errorf("seed %d: it does not know its floor any more: %+v", seed, s)
+		}
 		c.pass(10 * time.Second)
 		c.agreed()
 		c.forgotten(8)

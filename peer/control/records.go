@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 const (
 	recordFloor  = "floor"  // the floors applied here, see encodeFloors
 	recordAttest = "attest" // the words given on the newest mark
+	recordCommon = "common" // up to which stamp of its own all peers of the book agreed on a floor
 	recordLost   = "lost"   // for how long peers were not heard of
 	recordRefill = "refill" // the store lost a part of what it held, and the others have not filled it again yet
 	recordWrote  = "wrote/" // an own operation, by its ID, that others are not known to hold
@@ -32,6 +34,9 @@ func (m *Machine) record(name string, value []byte) {
 func (m *Machine) resumeFloors(records map[string][]byte) {
 	f := &m.floors
 	f.lost.of = decodeLost(records[recordLost])
+	if c := records[recordCommon]; len(c) == 9 && c[0] == floorVersion {
+		f.common = crdt.Time(binary.BigEndian.Uint64(c[1:]))
+	}
 	m.resumeWrote(records)
 	if m.refilling = records[recordRefill] != nil; m.refilling {
 		// What was lost must come again from below the floor, so this peer begins as one that was not asked.
@@ -80,6 +85,10 @@ func (m *Machine) FloorStatus() FloorStatus {
 		if id != m.self && m.forgotten(id) {
 			status.Forgotten = append(status.Forgotten, id)
 		}
+	}
+	if id := m.missingCloser(); id != "" {
+		status.Waiting = append(status.Waiting, FloorWait{Peer: id, Name: m.peerName(id),
+			Why: "it has closed a floor that this peer does not share, and does not answer"})
 	}
 	for _, id := range status.Registered {
 		if why := m.holdsUp(id); why != "" {
