@@ -16,6 +16,7 @@ import (
 // delivery collects what an intake lets through.
 type delivery struct {
 	mu    sync.Mutex
+	due   sync.WaitGroup      // messages that are to come
 	got   map[sender][]string // the objects, by who sent them
 	lanes []Lane              // of all messages, in order
 }
@@ -27,6 +28,7 @@ func (d *delivery) take(lane Lane, in *inspection) {
 		d.got = map[sender][]string{}
 	}
 	d.lanes = append(d.lanes, lane)
+	d.due.Done()
 	if in.result.Push != nil {
 		for _, op := range in.result.Push.Ops {
 			name := sender{in.from, lane}
@@ -61,6 +63,7 @@ func TestMessagesOfOneSenderStayInOrder(t *testing.T) {
 			coded[s] = append(coded[s], g.inspect(trust.PeerID(fmt.Sprint("sender", s)), pushOf(op), 300))
 		}
 	}
+	d.due.Add(senders*messages + 1)
 	in.start(4)
 	var group sync.WaitGroup
 	for s := range senders {
@@ -72,11 +75,7 @@ func TestMessagesOfOneSenderStayInOrder(t *testing.T) {
 	}
 	group.Wait()
 	in.put(Intent, g.inspect("sender0", pushOf(opBy("writer", "last", 1_000_000)), 300))
-	for done := false; !done; {
-		d.mu.Lock()
-		done = len(d.lanes) == senders*messages+1
-		d.mu.Unlock()
-	}
+	d.due.Wait()
 	in.stop()
 	for s := range senders {
 		want := 0
@@ -101,6 +100,7 @@ func TestAFloodMakesItsSenderWait(t *testing.T) {
 		g := cluster()
 		var d delivery
 		in := newIntake(g, d.take)
+		d.due.Add(3*waitMessages + 2)
 		flooded := 0
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -155,14 +155,11 @@ func TestAFailureCostsOneMessage(t *testing.T) {
 	in := newIntake(g, d.take)
 	bad := g.inspect("mallory", pushOf(opBy("writer", "bad", 1)), 300)
 	bad.verdict[0] = 99
+	d.due.Add(1)
 	in.put(Intent, bad)
 	in.put(Intent, g.inspect("friend", pushOf(opBy("writer", "good", 2)), 300))
 	in.start(1)
-	for done := false; !done; {
-		d.mu.Lock()
-		done = len(d.got[sender{"friend", Intent}]) == 1
-		d.mu.Unlock()
-	}
+	d.due.Wait()
 	in.stop()
 	if len(d.got[sender{"mallory", Intent}]) != 0 {
 		t.Error("the message that failed came through")

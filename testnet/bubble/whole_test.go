@@ -215,6 +215,21 @@ func (w *World) apart(span time.Duration) {
 	w.heals(fmt.Sprintf("a cut of %v", span), w.Heal)
 }
 
+// TestALongCut keeps two peers apart for half a day. Thirty days pass too, in about five minutes of one core.
+func TestALongCut(t *testing.T) { longCut(t, 12*time.Hour) }
+
+func longCut(t *testing.T, span time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWorld(t, 2)
+		defer w.Close()
+		w.Split(names(1, 1), names(2, 2))
+		time.Sleep(span / 2)
+		w.eachWrites("apart")
+		time.Sleep(span / 2)
+		w.heals(fmt.Sprintf("two peers apart for %v", span), w.Heal)
+	})
+}
+
 // TestAlwaysOneClusterAgain keeps six peers apart in many ways: they are one cluster within ten seconds of
 // connectivity, without an operator.
 func TestAlwaysOneClusterAgain(t *testing.T) {
