@@ -28,7 +28,7 @@ func smalls(from, to int) []Op {
 	return ops
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	var m goruntime.MemStats
 	goruntime.GC()
 	goruntime.ReadMemStats(&m)
@@ -40,13 +40,13 @@ func BenchmarkLoad(b *testing.B) {
 	ops := smalls(0, million)
 	for b.Loop() {
 		b.StopTimer()
-		before := heap()
+		before := heapBytes()
 		b.StartTimer()
 		s := NewSet()
 		s.Load(ops)
 		s.Digest()
 		b.StopTimer()
-		b.ReportMetric(float64(heap()-before)/million, "set-B/object")
+		b.ReportMetric(float64(heapBytes()-before)/million, "set-B/object")
 		goruntime.KeepAlive(s)
 		b.StartTimer()
 	}
