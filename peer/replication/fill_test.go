@@ -144,6 +144,9 @@ func TestPagesThatLeadNowhereEndAFill(t *testing.T) {
 		if (m.fill == nil) != test.ends {
 			t.Errorf("%s: the fill ends: %v", name, m.fill == nil)
 		}
+		if name == "of another place" && m.set.Count() != 0 {
+			t.Errorf("%s: taken", name)
+		}
 	}
 }
 

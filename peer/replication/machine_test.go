@@ -69,7 +69,11 @@ func TestNewsIsPushedOnOnceAndNotBack(t *testing.T) {
 	if len(pushes) != pushTo {
 		t.Fatalf("%d pushes", len(pushes))
 	}
-	for _, push := range b.Receive("a", pushes[0].Message).Send {
+	passed := b.Receive("a", pushes[0].Message).Send
+	if len(passed) != 2 {
+		t.Errorf("pushed on to %d", len(passed))
+	}
+	for _, push := range passed {
 		if push.To == "a" || push.To == "b" {
 			t.Errorf("pushed on to %s", push.To)
 		}

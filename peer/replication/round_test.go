@@ -170,13 +170,16 @@ func TestPartsOfAnObjectAreTakenInOrderOnly(t *testing.T) {
 	}
 	add(t, a, ops...)
 	messages, _ := a.give("b", idsOf(ops))
-	if len(messages) < 2 || messages[1].Objects.Part != 2 {
+	if len(messages) < 3 || messages[1].Objects.Part != 2 {
 		t.Fatalf("%d messages", len(messages))
 	}
 	if b.Receive("a", messages[1]); b.set.Count() != 0 {
 		t.Error("took the second part without the first")
 	}
 	b.Receive("a", messages[0])
+	if b.Receive("a", messages[2]); b.set.Count() != 2 {
+		t.Error("took the third part after the first")
+	}
 	if b.Receive("a", messages[0]); b.set.Count() != 2 {
 		t.Errorf("holds %d of the first part", b.set.Count())
 	}
@@ -346,5 +349,70 @@ func TestWhatIsGoneIsSaid(t *testing.T) {
 	send := m.Receive("b", Message{Want: &Want{Ops: []crdt.OpID{{1}, {2}}}}).Send
 	if len(send) != 1 || len(send[0].Message.Objects.Gone) != 2 {
 		t.Errorf("answers %+v", send)
+	}
+}
+
+func TestSymbolsThatDoNotFollowAreIgnored(t *testing.T) {
+	a, b := newMachine("a", "b"), newMachine("b", "a")
+	for i := range 500 {
+		add(t, []*Machine{a, b}[i%2], smallOp(i, "w"))
+	}
+	opening := a.Reconcile()[0].Message
+	first := b.Receive("a", opening).Send[0].Message
+	more := a.Receive("b", first).Send[0].Message
+	next := b.Receive("a", more).Send[0].Message
+	late := func(change func(s *Symbols)) Message {
+		symbols := *next.Symbols
+		change(&symbols)
+		return Message{Symbols: &symbols}
+	}
+	for name, message := range map[string]Message{
+		"repeated":           first,
+		"of another version": late(func(s *Symbols) { s.Version++ }),
+		"of another part":    late(func(s *Symbols) { s.Part.Bits = 1 }),
+		"further on":         late(func(s *Symbols) { s.From++ }),
+		"none":               late(func(s *Symbols) { s.Symbols = nil }),
+	} {
+		if received := a.Receive("b", message); received.Send != nil || a.round.decoder.Len() != more.More.From {
+			t.Errorf("%s: sends %+v", name, received.Send)
+		}
+	}
+	if received := a.Receive("c", next); received.Send != nil {
+		t.Errorf("from another peer: sends %+v", received.Send)
+	}
+	if received := a.Receive("b", next); len(received.Send) == 0 {
+		t.Error("the right ones are not taken")
+	}
+}
+
+func TestWhoTakesInALotIsNotComparedWith(t *testing.T) {
+	a, b, c := newMachine("a", "b"), newMachine("b", "a", "c"), newMachine("c", "b")
+	value := fmt.Sprintf("%0*d", 300<<10, 7)
+	for i := range 40 {
+		op := sealedUpdate(a, crdt.Key{Kind: "ConfigMap", Name: fmt.Sprint(i)}, value)
+		add(t, a, op)
+		add(t, c, op)
+	}
+	l := newLine(t, a, b)
+	l.send(0, a.Reconcile())
+	l.until(func() bool { return b.inbound.from == "a" })
+	b.Live([]crdt.PeerID{"a", "c"})
+	for _, o := range b.Receive("c", c.Reconcile()[0].Message).Send {
+		if o.Message.Digest == nil || !o.Message.Digest.Busy {
+			t.Errorf("answers %+v", o.Message)
+		}
+	}
+	b.pick = func(n int) int { return n - 1 }
+	for _, o := range b.Reconcile() {
+		if o.Message.Digest != nil {
+			if answer := c.Receive("b", o.Message).Send; len(answer) != 1 || answer[0].Message.Digest == nil {
+				t.Errorf("is answered %+v", answer)
+			}
+		}
+	}
+	for l.step() {
+	}
+	if !l.equal() || b.busy() {
+		t.Errorf("equal %v, still busy %v", l.equal(), b.busy())
 	}
 }

@@ -229,8 +229,13 @@ func FuzzDecode(f *testing.F) {
 		m := newMachine("a", "b", "c")
 		m.Write(sealedUpdate(m, web, "1"), 0)
 		m.Observe(sealedRowOf("a", 1, 1))
+		m.Reconcile() // opens a round with b
 		m.Receive("b", message)
 		m.Receive("c", message)
+		m.Doubt(crdt.Seen{"a": 9}, closed)
+		m.Receive("b", message)
+		m.beginFill(&Received{}, "b")
+		m.Receive("b", message)
 		for _, key := range m.set.Keys() {
 			m.set.Object(key)
 		}
