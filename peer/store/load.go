@@ -46,10 +46,40 @@ func (s *Store) raiseBoot() (uint64, error) {
 
 // read takes in all records, in the order of their keys.
 func read(tx *bbolt.Tx, pending []frame, applied uint64, out *peer.Stored) error {
-	records, _ := latest(pending, applied)
-	unread := 0
-	err := each(tx, records, opsBucket, func(_, content []byte) error {
-		// What a newer program wrote and this one cannot read stays where it is.
+	changes, _ := latest(pending, applied)
+	unread, err := readOps(tx, changes, out)
+	if err != nil {
+		return err
+	}
+	err = each(tx, changes, certificateBucket, func(_, content []byte) error {
+		out.Certificates = append(out.Certificates, bytes.Clone(content))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = each(tx, changes, bookBucket, func(key, content []byte) error {
+		member, err := decodeMember(string(key), content)
+		out.Book = append(out.Book, member)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := readRecords(tx, changes, out); err != nil {
+		return err
+	}
+	out.Damage = loadDamage(out.Records[RefillRecord])
+	if unread > 0 && out.Damage == nil {
+		lost := fmt.Sprintf("%d of %d operations were left out; they are kept", unread, unread+len(out.Ops))
+		out.Damage = &peer.Damage{What: "operations of a form that this program does not read", Lost: lost}
+	}
+	return nil
+}
+
+// readOps leaves out, counts and keeps what a newer program wrote and this one cannot read.
+func readOps(tx *bbolt.Tx, changes []change, out *peer.Stored) (unread int, err error) {
+	err = each(tx, changes, opsBucket, func(_, content []byte) error {
 		op, err := replication.DecodeOp(bytes.Clone(content))
 		if err != nil {
 			unread++
@@ -58,40 +88,21 @@ func read(tx *bbolt.Tx, pending []frame, applied uint64, out *peer.Stored) error
 		out.Ops = append(out.Ops, op)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	err = each(tx, records, certificateBucket, func(_, content []byte) error {
-		out.Certificates = append(out.Certificates, bytes.Clone(content))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = each(tx, records, bookBucket, func(key, content []byte) error {
-		member, err := decodeMember(string(key), content)
-		out.Book = append(out.Book, member)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	err = each(tx, records, recordBucket, func(_, content []byte) error {
+	return unread, err
+}
+
+func readRecords(tx *bbolt.Tx, changes []change, out *peer.Stored) error {
+	return each(tx, changes, recordBucket, func(_, content []byte) error {
 		name, value, err := decodeRecord(bytes.Clone(content))
+		if err != nil {
+			return err
+		}
 		if out.Records == nil {
 			out.Records = map[string][]byte{}
 		}
 		out.Records[name] = value
-		return err
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	out.Damage = loadDamage(out.Records[RefillRecord])
-	if unread > 0 && out.Damage == nil {
-		out.Damage = &peer.Damage{What: "operations of a form that this program does not read", Lost: fmt.Sprintf("%d of %d operations were left out; they are kept", unread, unread+len(out.Ops))}
-	}
-	return nil
 }
 
 // each hands out the records of a bucket as they are with the changes, which are in the order of their keys too.

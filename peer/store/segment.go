@@ -34,7 +34,6 @@ func segmentPath(dir string, i int) string {
 
 func (s *segment) fits(bytes int) bool { return s.offset+int64(bytes) <= s.bytes }
 func (s *segment) rewind()             { s.offset = segmentHeaderBytes }
-func (s *segment) empty() bool         { return s.offset == segmentHeaderBytes }
 
 func segmentHeader(id storeID, bytes int64) []byte {
 	header := append([]byte(segmentMagic), 0, 0, 0, segmentForm)
@@ -144,7 +143,6 @@ type found struct {
 type scan struct {
 	frames  []found
 	highest uint64 // sequence of any whole sector
-	garbled map[int]bool
 }
 
 // scanFrames looks at each sector once, so that a broken frame hides none behind it.
