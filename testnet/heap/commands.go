@@ -117,6 +117,7 @@ const patience = 2 * time.Second
 func (w *World) order(p *Peer, write control.Write) error {
 	w.log.requests++
 	write.Request = w.log.requests
+	write.Acks = int(w.log.requests % 3) // every now and then others are to say when they hold it
 	c := &command{peer: p, write: write}
 	w.log.open[write.Request] = c
 	w.tracef("%s is told to %s %s, seen %v", p.Name, []string{"update", "create", "delete"}[write.Verb], write.Key, write.Seen)

@@ -38,6 +38,10 @@ func newDisk() *disk {
 
 // load is the start of a program: it counts, and returns what was committed.
 func (d *disk) load() (boot uint64, saved control.Saved) {
+	for _, b := range d.cache {
+		d.commit(b)
+	}
+	d.cache = nil
 	d.boot++
 	for _, name := range slices.SortedFunc(maps.Keys(d.ops), compareOpNames) {
 		saved.Ops = append(saved.Ops, d.ops[name])
@@ -76,4 +80,11 @@ func compareOpNames(x, y opName) int {
 		cmp.Compare(x.stamp.Writer, y.stamp.Writer),
 		bytes.Compare(x.hash[:], y.hash[:]),
 	)
+}
+
+// powerLost is what the power takes with it.
+func (d *disk) powerLost() { d.cache = nil }
+
+func (d *disk) clone() *disk {
+	return &disk{boot: d.boot, ops: maps.Clone(d.ops), book: maps.Clone(d.book), records: maps.Clone(d.records)}
 }

@@ -23,6 +23,7 @@ func (w *World) LosePower(name string) {
 	w.fault("%s loses power", name)
 	p.halt()
 	p.powered = false
+	p.disk.powerLost()
 	p.machine.powerLost()
 }
 
@@ -209,4 +210,43 @@ func (w *World) forged(key crdt.Key, writer *Peer, sign func([]byte) []byte) crd
 		Stamp:   crdt.Stamp{Time: crdt.Next(0, nil, epoch.Add(w.now).Add(time.Duration(w.number))), Writer: crdt.PeerID(writer.self.ID)},
 		Changes: []crdt.Change{{Path: "metadata/labels/forged", Value: []byte(`"yes"`)}},
 	}, sign)
+}
+
+// Contradict lets a machine that was stolen sign two writes with one stamp, and tell half of the others of each.
+func (w *World) Contradict(name string, key crdt.Key) {
+	p := w.Peer(name)
+	w.fault("%s contradicts itself on %s", name, key)
+	at := crdt.Stamp{Time: crdt.Next(0, nil, p.wall()), Writer: crdt.PeerID(p.self.ID)}
+	for _, to := range w.peers {
+		op := replication.Seal(crdt.Op{
+			Key: key, Verb: crdt.Create, Manager: "thief", User: "nobody", Stamp: at,
+			Changes: []crdt.Change{{Path: "metadata/labels/half", Value: fmt.Appendf(nil, `"%d"`, to.index%2)}},
+		}, p.sign)
+		if w.mayWrite(at.Writer) && !w.hasFact(op) {
+			w.watch.Misuse(w.fact(op))
+		}
+		if to != p {
+			w.send(p, to, replication.Message{Push: &replication.Push{Ops: []crdt.Op{op}}})
+		}
+	}
+}
+
+// Backup keeps a copy of a peer's disk, and Restore puts it back when the machine is off.
+func (w *World) Backup(name string) {
+	p := w.Peer(name)
+	p.backup = p.disk.clone()
+}
+
+// Restore puts the newest backup of a peer's disk back, if there is one: the peer has forgotten what it did since.
+func (w *World) Restore(name string) {
+	p := w.Peer(name)
+	if p.backup == nil {
+		return
+	}
+	w.fault("the disk of %s is restored from a backup", name)
+	p.disk, p.wiped = p.backup.clone(), true
+	w.watch.Wipe(p.id())
+	for _, name := range slices.SortedFunc(maps.Keys(p.disk.ops), compareOpNames) {
+		w.found(w.watch.Take(p.id(), w.fact(p.disk.ops[name])))
+	}
 }

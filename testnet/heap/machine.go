@@ -36,6 +36,7 @@ type machine struct {
 	images    map[string]bool
 	queues    map[runtime.InstanceID][]control.Action // of the program that lives now
 	ended     []runtime.Status                        // of containers, not yet told to any program
+	decided   map[runtime.InstanceID]time.Duration    // when the program decided on the newest action of an instance
 }
 
 type simInstance struct {
@@ -52,15 +53,17 @@ func (i *simInstance) ready() bool {
 type simContainer struct {
 	spec   runtime.Container
 	status runtime.Status
-	ready  bool // its probe says so, or would
+	ready  bool          // its probe says so, or would
+	since  time.Duration // of ready
 }
 
 func newMachine(p *Peer) *machine {
-	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}}
+	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}}
 }
 
 // run queues an action: those of one instance go one after the other.
 func (m *machine) run(a control.Action) {
+	m.decided[a.Instance] = m.peer.flushedAt
 	m.queues[a.Instance] = append(m.queues[a.Instance], a)
 	if len(m.queues[a.Instance]) == 1 {
 		m.begin(a)
@@ -196,7 +199,7 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 	c.status.Generation, c.status.Phase, c.status.StartedAt = a.Generation, runtime.Running, m.peer.wall()
 	c.status.ExitedAt, c.status.ExitCode, c.status.Reason = time.Time{}, 0, ""
 	if c.spec.Readiness == nil {
-		c.ready = true
+		c.serve(m.peer.world.now)
 	} else {
 		m.becomeReady(c)
 	}
@@ -209,7 +212,7 @@ func (m *machine) becomeReady(c *simContainer) {
 	w, generation := m.peer.world, c.status.Generation
 	w.after(w.between(w.options.Pace.LeastReady, w.options.Pace.MostReady), func() {
 		if c.status.Generation == generation && c.status.Phase == runtime.Running {
-			c.ready = true
+			c.serve(w.now)
 			m.probe(c)
 		}
 	})
@@ -240,7 +243,13 @@ func (m *machine) stop(a control.Action) (runtime.Status, *runtime.Error) {
 	return c.status, nil
 }
 
-func (m *machine) remove(id runtime.InstanceID) { delete(m.instances, id) }
+func (m *machine) remove(id runtime.InstanceID) {
+	delete(m.instances, id)
+	delete(m.decided, id)
+}
+
+// serve lets a container be ready from now on.
+func (c *simContainer) serve(now time.Duration) { c.ready, c.since = true, now }
 
 // exit ends a running container without having been asked.
 func (m *machine) exit(c *simContainer, code int, reason string) {

@@ -34,8 +34,9 @@ type membership struct {
 type belief struct {
 	known   bool
 	state   gossip.State
-	self    uint32 // in selves
-	inquiry uint32 // number of the newest inquiry
+	since   time.Duration // of the state
+	self    uint32        // in selves
+	inquiry uint32        // number of the newest inquiry
 }
 
 func newMembership(peers int) *membership {
@@ -55,7 +56,7 @@ func (m *membership) describe(self gossip.Self) uint32 {
 // forget is what the death of an observer's program does: its membership layer dies with it.
 func (m *membership) forget(observer int) {
 	for i := range m.believed[observer] {
-		m.believed[observer][i] = belief{inquiry: m.believed[observer][i].inquiry + 1}
+		m.believed[observer][i] = belief{inquiry: m.believed[observer][i].inquiry + 1, since: m.believed[observer][i].since, state: gossip.Failed}
 	}
 }
 
@@ -111,6 +112,9 @@ func (n *news) happen() {
 	if !observer.alive || b.inquiry != n.inquiry {
 		return
 	}
+	if !b.known || b.state != n.state {
+		b.since = w.now
+	}
 	b.known, b.state = true, n.state
 	if n.state == gossip.Alive {
 		b.self = subject.described
@@ -123,7 +127,11 @@ func (n *news) happen() {
 		w.tracef("%s learns that %s is %s", observer.Name, subject.Name, []string{"alive", "suspect", "failed", "left"}[n.state])
 	}
 	self := w.membership.selves[b.self]
-	observer.feed(control.MemberChanged{Member: gossip.Member{Self: self, Addr: self.Stream, State: n.state}})
+	member := gossip.Member{Self: self, Addr: self.Stream, State: n.state}
+	if w.plants.member != nil {
+		w.plants.member(observer, &member)
+	}
+	observer.feed(control.MemberChanged{Member: member})
 }
 
 // inquireAll lets everybody find out about everybody.

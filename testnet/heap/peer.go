@@ -31,17 +31,19 @@ type Peer struct {
 	described uint32 // of membership.selves: its newest description of itself
 
 	disk    *disk
+	backup  *disk // of an earlier time
 	machine *machine
 	core    *control.Machine
 
-	flushing bool          // a flush is planned for this moment or a little later
-	busy     time.Duration // the loop waits for the disk until then
-	alarm    uint64        // number of the newest planned wake
-	pending  *control.Persist
-	wiped    bool                // its disk was emptied
-	moves    int                 // how often its address or name was changed
-	said     replication.Version // of itself, last
-	trip     map[string]bool     // names at which the code of this peer fails
+	flushing  bool          // a flush is planned for this moment or a little later
+	flushedAt time.Duration // when it last decided something
+	busy      time.Duration // the loop waits for the disk until then
+	alarm     uint64        // number of the newest planned wake
+	pending   *control.Persist
+	wiped     bool                // its disk was emptied
+	moves     int                 // how often its address or name was changed
+	said      replication.Version // of itself, last
+	trip      map[string]bool     // names at which the code of this peer fails
 }
 
 // peerID is the identity of the peer of a name; it takes the place of a key.
@@ -97,7 +99,7 @@ func (p *Peer) boot() {
 	p.core = control.New(config, saved)
 	w.print("boot", p.Name, boot)
 	w.tracef("%s starts, boot %d", p.Name, boot)
-	w.watchBoot(p)
+	w.watchBoot(p, &saved)
 	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: w.options.Images})
 	p.machine.tellEnded()
 	p.machine.watchAll()
@@ -122,6 +124,8 @@ func (p *Peer) halt() {
 	}
 	if p.pending != nil && p.world.chance(0.5) {
 		p.commit(*p.pending)
+	} else if p.pending != nil && p.world.plants.torn {
+		p.disk.commit(control.Persist{Drop: p.pending.Drop})
 	}
 	p.pending = nil
 	p.alive, p.awayAt = false, p.world.now
@@ -137,10 +141,11 @@ func (p *Peer) halt() {
 
 // commit puts a batch on disk.
 func (p *Peer) commit(b control.Persist) {
-	if p.world.plants.commit != nil && !p.world.plants.commit(p, &b) {
+	if p.world.plants.cached {
 		p.disk.cache = append(p.disk.cache, b)
+	} else {
+		p.disk.commit(b)
 	}
-	p.disk.commit(b)
 	p.world.watchCommit(p, &b)
 }
 
@@ -196,6 +201,7 @@ func (p *Peer) flush() {
 	out := p.core.Flush(control.Clock{Elapsed: w.now - p.started, Wall: p.wall()})
 	w.print("flush", p.Name, out.Version)
 	w.flushes++
+	p.flushedAt = w.now
 	if w.plants.output != nil {
 		w.plants.output(p, &out)
 	}
@@ -217,6 +223,9 @@ func (p *Peer) flush() {
 		p.carryOut(out)
 		out = control.Output{Persist: out.Persist}
 	}
+	if w.plants.earlyAcks {
+		out.Send = p.sendAcks(out.Send)
+	}
 	w.after(span, func() {
 		if !p.alive || p.life != boot {
 			return // halt decided what became of it
@@ -225,6 +234,21 @@ func (p *Peer) flush() {
 		p.commit(out.Persist)
 		p.carryOut(out)
 	})
+}
+
+// sendAcks sends the acks among some messages, and returns the others.
+func (p *Peer) sendAcks(all []control.Send) []control.Send {
+	var acks control.Output
+	var rest []control.Send
+	for _, send := range all {
+		if send.Message.Ack != nil {
+			acks.Send = append(acks.Send, send)
+		} else {
+			rest = append(rest, send)
+		}
+	}
+	p.carryOut(acks)
+	return rest
 }
 
 // carryOut is everything that had to wait for the disk.

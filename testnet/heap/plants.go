@@ -2,6 +2,7 @@ package heap
 
 import (
 	"shoal/crdt"
+	"shoal/gossip"
 	"shoal/peer/control"
 	"shoal/peer/replication"
 )
@@ -11,15 +12,18 @@ import (
 // one that is shipped.
 type plants struct {
 	config   func(p *Peer, c *control.Config)
-	saved    func(p *Peer, s *control.Saved)
+	saved    func(p *Peer, s *control.Saved)                                        // what a program finds on its disk
 	incoming func(p, from *Peer, m replication.Message) (replication.Message, bool) // after the guard; false: dropped
 	row      func(p *Peer, r *replication.Row)                                      // of what comes in
 	op       func(p *Peer, op *crdt.Op) bool                                        // of what comes in; false: dropped
 	output   func(p *Peer, out *control.Output)                                     // of a flush, before anything is done with it
-	commit   func(p *Peer, b *control.Persist) bool                                 // false: kept in the disk's cache
+	member   func(p *Peer, m *gossip.Member)                                        // of the news that comes in
 
+	cached          bool // batches are said to be on disk and are in a cache, which the power loses
+	torn            bool // of a batch under way when the program dies, the disk keeps what it drops and not what it adds
 	unguarded       bool // signatures are not checked
 	early           bool // what a flush puts out does not wait for the disk
+	earlyAcks       bool // the same, of the words to others that a write is on disk here
 	neverDrops      bool // connections to members that failed are kept
 	unboundedQueues bool
 }

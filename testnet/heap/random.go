@@ -10,7 +10,7 @@ import (
 // checked. Nothing in it depends on what happens when it is played.
 func Random(seed uint64) Script {
 	g := &generator{engine: newEngine(^seed)}
-	s := Script{Seed: seed, Peers: 2 + g.random.IntN(6), Coded: g.chance(0.3), Bad: g.chance(0.3)}
+	s := Script{Seed: seed, Peers: 2 + g.random.IntN(6), Coded: g.chance(0.3), Bad: g.chance(0.3), Slow: g.chance(0.2)}
 	if g.chance(0.3) {
 		s.Crashes = 0.1
 	}
@@ -42,6 +42,7 @@ type generator struct {
 	*engine
 	peers []string
 	cut   bool
+	away  time.Duration // for how long somebody was
 	steps []Step
 }
 
@@ -113,7 +114,7 @@ var (
 )
 
 func (g *generator) trouble() {
-	switch g.random.IntN(18) {
+	switch g.random.IntN(19) {
 	case 0, 1, 2:
 		g.step("apply", g.peer(), g.pick(workloads), g.random.IntN(8), g.pick(colors))
 	case 3:
@@ -146,6 +147,8 @@ func (g *generator) trouble() {
 		g.step("leave", g.peer())
 	case 17:
 		g.clock()
+	case 18:
+		g.step("forge", g.peer(), g.pick(workloads))
 	}
 }
 

@@ -19,11 +19,9 @@ var (
 	seed   = flag.Uint64("seed", 1, "the seed that TestSeed replays")
 	seeds  = flag.Int("seeds", 40, "how many seeds TestSeeds tries")
 	first  = flag.Uint64("first", 1, "the first of them")
+	shrink = flag.Duration("shrink", 20*time.Second, "for how long a script that fails is made smaller")
 	script = flag.String("script", "", "the file with the script that TestScript replays")
 )
-
-// shrinkFor bounds how long a failing seed is made smaller.
-const shrinkFor = 20 * time.Second
 
 // perform plays a script; if it fails it is shrunk, printed and left in a file, with the command that replays it.
 func perform(t *testing.T, s Script) *World {
@@ -36,7 +34,7 @@ func perform(t *testing.T, s Script) *World {
 	for _, v := range broken[:min(len(broken), 10)] {
 		t.Errorf("%s", v)
 	}
-	small := Shrink(s, func(s Script) bool { return breaks(s, broken[0].Promise) }, shrinkFor)
+	small := Shrink(s, func(s Script) bool { return breaks(s, broken[0].Promise) }, *shrink)
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("shoal-heap-%d.txt", s.Seed))
 	if err := os.WriteFile(file, []byte(small.String()), 0o644); err != nil {
 		t.Error(err)
@@ -85,6 +83,13 @@ func TestScript(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	for n := range uint64(*seeds) {
 		t.Run(fmt.Sprint(*first+n), func(t *testing.T) { perform(t, Random(*first+n)) })
+	}
+}
+
+// TestAway plays long separations. A year passes in less than a second.
+func TestAway(t *testing.T) {
+	for n := range uint64(*seeds / 2) {
+		t.Run(fmt.Sprint(*first+n), func(t *testing.T) { perform(t, Away(*first+n)) })
 	}
 }
 

@@ -20,6 +20,7 @@ type Script struct {
 	Peers   int
 	Bad     bool    // the network loses, doubles and reorders
 	Coded   bool    // messages pass through the wire's form
+	Slow    bool    // disks take up to half a second for a batch
 	Crashes float64 // part of all starts after which the container soon ends
 	CPU     int64   // of each peer, in thousandths; 0 for plenty
 	Steps   []Step
@@ -40,6 +41,9 @@ func (s Script) String() string {
 	}
 	if s.Coded {
 		b.WriteString(" coded")
+	}
+	if s.Slow {
+		b.WriteString(" slow")
 	}
 	if s.Crashes > 0 {
 		fmt.Fprintf(&b, " crashes=%g", s.Crashes)
@@ -95,6 +99,8 @@ func (s *Script) parseWorld(words []string) error {
 			s.Bad = true
 		case "coded":
 			s.Coded = true
+		case "slow":
+			s.Slow = true
 		case "crashes":
 			s.Crashes, err = strconv.ParseFloat(value, 64)
 		case "cpu":
@@ -114,6 +120,9 @@ func (s Script) options(trace func(string)) Options {
 	o := Options{Seed: s.Seed, Peers: s.Peers, Coded: s.Coded, Crashes: s.Crashes, Trace: trace}
 	if s.Bad {
 		o.Link = Bad
+	}
+	if s.Slow {
+		o.LeastCommit, o.MostCommit = 20*time.Millisecond, 500*time.Millisecond
 	}
 	if s.CPU > 0 {
 		o.Room = gossip.Room{CPUMillis: s.CPU, MemoryBytes: 1 << 30}
@@ -192,6 +201,9 @@ func (p *play) rest(within time.Duration) {
 	took, broken := p.AwaitRest(within)
 	for _, v := range broken {
 		p.broken = append(p.broken, promise.Violation{Promise: v.Promise, Text: fmt.Sprintf("after %s: %s", took, v.Text)})
+	}
+	if !p.cut && len(broken) == 0 {
+		p.watchSettled()
 	}
 	for _, q := range p.peers {
 		if q.alive {

@@ -51,6 +51,7 @@ func (k *shrinker) traits() {
 	for _, simpler := range []func(*Script){
 		func(s *Script) { s.Coded = false },
 		func(s *Script) { s.Bad = false },
+		func(s *Script) { s.Slow = false },
 		func(s *Script) { s.Crashes = 0 },
 		func(s *Script) { s.CPU = 0 },
 	} {
@@ -68,5 +69,5 @@ func (k *shrinker) traits() {
 }
 
 func equalWorlds(a, b Script) bool {
-	return a.Coded == b.Coded && a.Bad == b.Bad && a.Crashes == b.Crashes && a.CPU == b.CPU
+	return a.Coded == b.Coded && a.Bad == b.Bad && a.Slow == b.Slow && a.Crashes == b.Crashes && a.CPU == b.CPU
 }

@@ -35,36 +35,45 @@ type verb struct {
 //	move PEER, rename PEER      a machine that is off gets another address, another name
 //	trip PEER NAME              the code of a peer fails at an object from now on (P13)
 //	forge PEER NAME             a stolen machine makes up writes (P11)
+//	age SPAN                    a long time passes in which nothing is done
+//	within SPAN                 by then all that can reach each other know each other and hold the same
+//	contradict PEER NAME        a stolen machine signs two writes with one stamp (P3)
+//	restore PEER                a machine that is off gets back an older copy of its disk, made by: backup PEER
 //	rest, still                 every promise is checked once all is quiet; then, that it stays so
 var verbs map[string]verb
 
 func init() {
 	verbs = map[string]verb{
-		"wait":     {1, func(p *play, a []string) { p.Run(span(a[0])) }},
-		"apply":    {4, (*play).apply},
-		"scale":    {3, (*play).scale},
-		"paint":    {3, (*play).paint},
-		"delete":   {2, (*play).remove},
-		"exit":     {1, func(p *play, a []string) { p.KillAnyContainer(a[0] == "probe") }},
-		"off":      {1, func(p *play, a []string) { p.ifAlive(a[0], func() { p.LosePower(a[0]) }) }},
-		"on":       {0, func(p *play, _ []string) { p.powerOn() }},
-		"restart":  {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.KillProgram(a[0], span(a[1])) }) }},
-		"wipe":     {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Wipe(a[0]) }) }},
-		"split":    {1, (*play).split},
-		"heal":     {0, func(p *play, _ []string) { p.Heal(); p.cut = false }},
-		"oneway":   {2, (*play).oneWay},
-		"cutalone": {2, (*play).cutAlone},
-		"image":    {1, (*play).imageGoes},
-		"leave":    {1, (*play).leave},
-		"clock":    {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Skew(a[0], span(a[1])) }) }},
-		"freeze":   {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Freeze(a[0]) }) }},
-		"unset":    {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Unset(a[0]) }) }},
-		"move":     {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Move(a[0]) }) }},
-		"rename":   {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Rename(a[0]) }) }},
-		"trip":     {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Trip(a[0], Deployment(a[1])) }) }},
-		"forge":    {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.Forge(a[0], Deployment(a[1])) }) }},
-		"rest":     {0, func(p *play, _ []string) { p.rest(time.Minute) }},
-		"still":    {0, func(p *play, _ []string) { p.still() }},
+		"wait":       {1, func(p *play, a []string) { p.Run(span(a[0])) }},
+		"apply":      {4, (*play).apply},
+		"scale":      {3, (*play).scale},
+		"paint":      {3, (*play).paint},
+		"delete":     {2, (*play).remove},
+		"exit":       {1, func(p *play, a []string) { p.KillAnyContainer(a[0] == "probe") }},
+		"off":        {1, func(p *play, a []string) { p.ifAlive(a[0], func() { p.LosePower(a[0]) }) }},
+		"on":         {0, func(p *play, _ []string) { p.powerOn() }},
+		"restart":    {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.KillProgram(a[0], span(a[1])) }) }},
+		"wipe":       {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Wipe(a[0]) }) }},
+		"split":      {1, (*play).split},
+		"heal":       {0, func(p *play, _ []string) { p.Heal(); p.cut = false }},
+		"oneway":     {2, (*play).oneWay},
+		"cutalone":   {2, (*play).cutAlone},
+		"image":      {1, (*play).imageGoes},
+		"leave":      {1, (*play).leave},
+		"clock":      {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Skew(a[0], span(a[1])) }) }},
+		"freeze":     {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Freeze(a[0]) }) }},
+		"unset":      {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Unset(a[0]) }) }},
+		"move":       {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Move(a[0]) }) }},
+		"rename":     {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Rename(a[0]) }) }},
+		"trip":       {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Trip(a[0], Deployment(a[1])) }) }},
+		"forge":      {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.Forge(a[0], Deployment(a[1])) }) }},
+		"age":        {1, func(p *play, a []string) { p.Age(span(a[0])) }},
+		"within":     {1, (*play).within},
+		"contradict": {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.Contradict(a[0], Deployment(a[1])) }) }},
+		"backup":     {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Backup(a[0]) }) }},
+		"restore":    {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Restore(a[0]) }) }},
+		"rest":       {0, func(p *play, _ []string) { p.rest(time.Minute) }},
+		"still":      {0, func(p *play, _ []string) { p.still() }},
 	}
 }
 
@@ -72,6 +81,15 @@ func init() {
 func span(text string) time.Duration { d, _ := time.ParseDuration(text); return d }
 
 func count(text string) int { n, _ := strconv.Atoi(text); return n }
+
+// within checks that all are one cluster by then: they know each other, and hold the same intent.
+func (p *play) within(a []string) {
+	took, one := p.Await(span(a[0]), func() bool { return p.acquainted() && p.sameIntent() })
+	p.tracef("one cluster after %s: %t", took, one)
+	if !one {
+		p.broken = append(p.broken, violationAt(p.now, "P3", "%s after connectivity not all know each other (%t) and hold the same (%t)", took, p.acquainted(), p.sameIntent()))
+	}
+}
 
 func (p *play) ifAlive(name string, do func()) {
 	if p.alive(name) != nil {

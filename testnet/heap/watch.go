@@ -82,14 +82,15 @@ func (w *World) fact(op crdt.Op) promise.Op {
 }
 
 // watchBoot tells the watch of a peer that starts.
-func (w *World) watchBoot(p *Peer) {
-	w.watch.Join(p.id())
-	w.watch.Excuse(p.id(), p.excused(w.options.Tuning.ForgetAfter))
-}
-
-// excused says whether a peer was away for so long that others may have forgotten it.
-func (p *Peer) excused(forgetAfter time.Duration) bool {
-	return p.awayAt > 0 && p.world.now-p.awayAt > forgetAfter || p.wiped
+func (w *World) watchBoot(p *Peer, saved *control.Saved) {
+	ids := make([]string, len(saved.Ops))
+	for i, op := range saved.Ops {
+		ids[i] = opID(op)
+	}
+	w.found(w.watch.Start(p.id(), ids))
+	if p.wiped {
+		w.watch.Excuse(p.id(), true)
+	}
 }
 
 // watchFlush checks what must hold after every event: room (P6) and bounds (P12).
@@ -139,6 +140,9 @@ func (w *World) watchCommit(p *Peer, b *control.Persist) {
 		touched(op.Key)
 		w.found(w.watch.Take(p.id(), w.fact(op)))
 	}
+	if len(b.Drop) > 0 {
+		w.watchGone(p)
+	}
 	for _, op := range b.Drop {
 		touched(op.Key)
 		w.found(w.watch.Drop(p.id(), opID(op)))
@@ -154,6 +158,34 @@ func (w *World) watchCommit(p *Peer, b *control.Persist) {
 		}
 	}
 }
+
+// watchGone tells the watch of those that a peer has not heard of for so long that it may count them as forgotten.
+func (w *World) watchGone(p *Peer) {
+	after := w.options.Tuning.ForgetAfter
+	if after == 0 {
+		after = usualForgetAfter
+	}
+	for i := range w.membership.believed[p.index] {
+		b := &w.membership.believed[p.index][i]
+		if b.known && b.state == gossip.Left || b.state != gossip.Alive && w.now-b.since >= after-after/16 && w.now > after {
+			w.watch.Gone(w.peers[i].id())
+		}
+	}
+}
+
+// watchSettled tells the watch that at a rest without cuts every peer has caught up.
+func (w *World) watchSettled() {
+	for _, p := range w.peers {
+		if p.alive {
+			w.watch.Join(p.id())
+			w.watch.Excuse(p.id(), false)
+			p.wiped = false
+		}
+	}
+}
+
+// usualForgetAfter is control.Tuning's.
+const usualForgetAfter = 45 * 24 * time.Hour
 
 // watchOut checks what leaves a peer: what it says of itself, and that what it acknowledges is on its disk (P2).
 func (w *World) watchOut(p *Peer, out *control.Output) {
@@ -197,9 +229,11 @@ func (w *World) watchRows(p *Peer) {
 // grace is how long after a fault a replica may be without a ready instance through nobody's mistake.
 const grace = 15 * time.Second
 
-// watchStop checks that a container which a peer chose to stop was not the last one that is ready (P5, P7).
+// watchStop checks that a container which a peer chose to stop was not the last one that is ready (P5, P7). One that
+// became ready while the decision waited for the disk does not count.
 func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
-	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready })
+	decided := p.machine.decided[a.Instance]
+	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready && c.since <= decided })
 	if !serves || w.faultAt > 0 && w.now-w.faultAt < grace || len(w.PlacedOn(replicaOf(a.Instance))) > 1 {
 		stop()
 		return

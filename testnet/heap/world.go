@@ -174,6 +174,35 @@ func (w *World) agree() bool {
 	return true
 }
 
+// acquainted says whether all that can reach each other know each other to be alive.
+func (w *World) acquainted() bool {
+	for _, p := range w.peers {
+		for _, q := range w.peers {
+			b := &w.membership.believed[p.index][q.index]
+			if p != q && p.alive && q.alive && w.network.joined(p.index, q.index) && (!b.known || b.state != gossip.Alive) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameIntent says whether the peers of each side hold the same intent.
+func (w *World) sameIntent() bool {
+	bySide := map[int][32]byte{}
+	for _, p := range w.peers {
+		if !p.alive {
+			continue
+		}
+		own, _ := p.core.Digests()
+		if side, known := bySide[w.network.side[p.index]]; known && side != own {
+			return false
+		}
+		bySide[w.network.side[p.index]] = own
+	}
+	return true
+}
+
 // Violations are those found on the way, of promises that hold always.
 func (w *World) Violations() []promise.Violation { return w.violations }
 

@@ -100,16 +100,21 @@ func (w *Watch) peer(id string) *watched {
 // it drops needs no reason but that.
 func (w *Watch) Excuse(peer string, excused bool) { w.peer(peer).excused = excused }
 
-// Gone tells that nobody waits for a peer any more: it left, or was away for so long that it counts as forgotten.
-func (w *Watch) Gone(peer string) { w.peer(peer).gone = true }
+// Gone tells that nobody waits for a peer any more: it left, or was away for so long that it counts as forgotten. What it
+// then brings or drops needs no reason until it has caught up.
+func (w *Watch) Gone(peer string) {
+	w.peer(peer).gone = true
+	w.peer(peer).excused = true
+}
 
-// Wipe tells that a peer's disk is empty.
+// Wipe tells that a peer's disk is empty: it counts its starts from one again.
 func (w *Watch) Wipe(peer string) {
 	gone := w.peer(peer).gone
 	delete(w.peers, peer)
 	for _, on := range w.reached {
 		delete(on, peer)
 	}
+	maps.DeleteFunc(w.rows, func(name rowName, _ string) bool { return name.peer == peer })
 	w.peer(peer).gone = gone
 	w.peer(peer).excused = true
 }
@@ -127,6 +132,26 @@ func (w *Watch) Make(op Op) []Violation {
 	}
 	byTime[op.Time], w.made[op.ID] = &op, &op
 	return f.list
+}
+
+// Misuse tells of an operation that was signed on a stolen machine which may write: it takes effect like any other.
+func (w *Watch) Misuse(op Op) { w.made[op.ID] = &op }
+
+// Start tells what a peer's program found on its disk when it started: P2, that this is all that it had on it.
+func (w *Watch) Start(peer string, ids []string) []Violation {
+	f := findings{promise: "P2"}
+	there := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		there[id] = true
+	}
+	for _, held := range w.peer(peer).held {
+		for id, o := range held {
+			if !there[id] {
+				f.add("%s had %s on %s on disk, and started without it", peer, id, o.Object)
+			}
+		}
+	}
+	return f.sorted()
 }
 
 // Take tells that a peer has an operation on disk: P11, that somebody who may write made it; and P4, that no
@@ -170,10 +195,11 @@ func (w *Watch) Drop(peer, id string) []Violation {
 		return nil
 	}
 	delete(p.held[d.Object], id)
-	if p.excused || p.overwritten(d) {
+	sets, takes := p.left(d)
+	if p.excused || !sets && !takes {
 		return nil
 	}
-	if !d.deletes() {
+	if sets {
 		f := findings{promise: "P2"}
 		f.add("%s dropped %s on %s, which nobody who had seen it had overwritten", peer, id, d.Object)
 		return f.list
@@ -181,46 +207,42 @@ func (w *Watch) Drop(peer, id string) []Violation {
 	f := findings{promise: "P4"}
 	for _, other := range slices.Sorted(maps.Keys(w.peers)) {
 		if q := w.peers[other]; !q.gone && !q.excused && !w.reached[id][other] && !q.overwritten(d) {
-			f.add("%s forgot the deletion %s of %s before %s had heard of it", peer, id, d.Object, other)
+			f.add("%s forgot the deletion %s on %s before %s had heard of it", peer, id, d.Object, other)
 		}
 	}
 	return f.list
 }
 
-// deletes says whether everything in o only takes away.
-func (o *Op) deletes() bool {
-	if o.Create {
-		return false
-	}
-	for _, value := range o.Fields {
-		if value != "" && !o.Delete {
-			return false
-		}
-	}
-	return true
+// overwritten says whether nothing of what d does is left.
+func (p *watched) overwritten(d *Op) bool {
+	sets, takes := p.left(d)
+	return !sets && !takes
 }
 
-// overwritten says whether everything that d does was overwritten by operations that had seen it, or contradicted by
-// another one with its stamp.
-func (p *watched) overwritten(d *Op) bool {
-	left := maps.Clone(d.Fields)
+// left says what is left of what d does, after all that the peer ever had that had seen it: whether it still makes
+// something exist, and whether it still takes something away. A writer's other operation of the same stamp leaves nothing of it.
+func (p *watched) left(d *Op) (sets, takes bool) {
+	rest := maps.Clone(d.Fields)
 	if d.Delete {
-		left = nil
+		rest = nil
 	}
-	exists := d.ends()
 	for _, o := range p.ever[d.Object] {
-		if o.Writer == d.Writer && o.Time == d.Time && o.ID != d.ID {
-			return true
+		switch {
+		case o == d:
+		case o.Writer == d.Writer && o.Time == d.Time:
+			return false, false
+		case !o.saw(d):
+		case o.ends():
+			return false, false
+		default:
+			maps.DeleteFunc(rest, func(path, _ string) bool { return o.writes(path) })
 		}
-		if !o.saw(d) || o == d {
-			continue
-		}
-		if o.ends() {
-			return true
-		}
-		maps.DeleteFunc(left, func(path, _ string) bool { return o.writes(path) })
 	}
-	return !exists && len(left) == 0
+	sets, takes = d.Create, d.Delete
+	for _, value := range rest { // in any order: only whether there is one counts
+		sets, takes = sets || value != "", takes || value == ""
+	}
+	return sets, takes
 }
 
 // Acknowledge tells that a peer told a user that it has taken a write, or another peer that it holds one: P2, that it

@@ -46,9 +46,9 @@ func (w *Watch) Bound(peer, what string, length, most int) []Violation {
 	return f.list
 }
 
-// mostTrips is how often one bad value may be tried by one peer: once at each site that meets it, and once more to
+// MostTrips is how often one bad value may be tried by one peer: once at each site that meets it, and once more to
 // find out which of many it was.
-const mostTrips = 3
+const MostTrips = 3
 
 // Trip tells that a value made the code of a peer fail: P13, that the peer does not try it again and again, nor after
 // its next start.
@@ -56,7 +56,7 @@ func (w *Watch) Trip(peer, site, name string) []Violation {
 	f := findings{promise: "P13"}
 	at := tripName{peer, site, name}
 	w.trips[at]++
-	if n := w.trips[at]; n == mostTrips+1 {
+	if n := w.trips[at]; n == MostTrips+1 {
 		f.add("%s failed %d times at %s of %s", peer, n, site, name)
 	}
 	return f.list

@@ -34,7 +34,7 @@ func (f *findings) lost(log writeLog, p Peer, w Write) {
 		return
 	}
 	object, known := p.object(w.Object)
-	if !w.Delete && (!known || w.Create && !object.Live) {
+	if w.Create && (!known || !object.Live) {
 		f.add("%s: %s of write %s is gone", p.Name, w.Object, w.ID)
 		return
 	}
