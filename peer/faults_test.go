@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,14 +122,16 @@ func TestAStoreThatPanics(t *testing.T) {
 // TestAFullDisk refuses commands and goes on reading; what was merged is written, and sent, once there is room.
 func TestAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := begin(t, nil).run()
-		full := true
+		a := begin(t, nil)
+		var full atomic.Bool
+		full.Store(true)
 		a.disk.fail = func() error {
-			if full {
+			if full.Load() {
 				return fmt.Errorf("commit: %w", ErrFull)
 			}
 			return nil
 		}
+		a.run()
 		write := func(name string) error {
 			_, err := a.Write(t.Context(), control.Write{Key: crdt.Key{Kind: "Namespace", Name: name}, Verb: crdt.Create, Manager: "shoal"})
 			return err
@@ -148,7 +151,7 @@ func TestAFullDisk(t *testing.T) {
 		if a.disk.len() != 0 || a.counted(AuditFull) != 1 {
 			t.Errorf("%d operations are on a full disk, said %d times", a.disk.len(), a.counted(AuditFull))
 		}
-		full = false
+		full.Store(false)
 		time.Sleep(2 * fullRetry)
 		if err := write("third"); err != nil || a.disk.len() != 2 {
 			t.Errorf("once there is room: %v, %d on disk", err, a.disk.len())

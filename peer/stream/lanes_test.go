@@ -65,12 +65,15 @@ func TestLanesDoNotWaitForEachOther(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 			}
 			slices.Sort(took)
-			t.Logf("observations stuck %v: %d taken in, %d dropped; intent takes %v in the median, %v at worst", stuck, b.rows, a.Lost(), took[25], took[49])
+			b.mu.Lock()
+			rows := b.rows
+			b.mu.Unlock()
+			t.Logf("observations stuck %v: %d taken in, %d dropped; intent takes %v in the median, %v at worst", stuck, rows, a.Lost(), took[25], took[49])
 			if took[49] > 50*time.Millisecond {
 				t.Errorf("intent waits up to %v for observations", took[49])
 			}
-			if !stuck && b.rows < 100 {
-				t.Errorf("only %d observations were taken in: that is no flood", b.rows)
+			if !stuck && rows < 100 {
+				t.Errorf("only %d observations were taken in: that is no flood", rows)
 			}
 			if stuck {
 				close(b.hold)
