@@ -54,7 +54,8 @@ func (m *Machine) resumeAside(records map[string][]byte) {
 // setAside takes something out of use.
 func (m *Machine) setAside(a aside) {
 	name := asideName(a.Site, a.Name)
-	if old := m.asides[name]; old != nil && old.Content == a.Content && old.Build == m.config.Build {
+	old := m.asides[name]
+	if old != nil && old.Content == a.Content && old.Build == m.config.Build {
 		return
 	}
 	a.At, a.Build = m.now.Wall, m.config.Build
@@ -68,6 +69,9 @@ func (m *Machine) setAside(a aside) {
 	}
 	m.record(recordAside+name, data)
 	m.audit(AuditEntry{Reason: "panic", Subject: a.Subject, Key: a.Key, Writer: a.Writer, From: a.From, Text: a.Site + ": " + a.Text})
+	if old != nil {
+		return // said already, of its content before
+	}
 	m.note(Note{Warning: true, Reason: "SetAside", Object: a.Key, Peer: m.self, Text: a.Subject + ": " + a.Text})
 }
 

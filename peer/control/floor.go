@@ -89,8 +89,16 @@ func (m *Machine) readFloors(object *crdt.Object) {
 		}
 	}
 	slices.SortFunc(f.current, func(a, b floor) int { return bytes.Compare(a.hash[:], b.hash[:]) })
-	f.current = slices.CompactFunc(f.current, func(a, b floor) bool { return a.hash == b.hash })
+	f.current = newest(slices.CompactFunc(f.current, func(a, b floor) bool { return a.hash == b.hash }))
 	f.current = f.current[:min(len(f.current), mostFloors)]
+}
+
+// newest leaves out the floors on which others of the list were built: where two peers closed one floor, the
+// operation of the second still stands when the next floor replaces that of the first.
+func newest(floors []floor) []floor {
+	return slices.DeleteFunc(slices.Clone(floors), func(old floor) bool {
+		return slices.ContainsFunc(floors, func(f floor) bool { return f.hash != old.hash && len(old.second) > 0 && f.first.Covers(old.second) })
+	})
 }
 
 func (m *Machine) readFloor(value []byte, by crdt.PeerID) {

@@ -34,13 +34,17 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		return
 	}
 	content := sha256.Sum256(sealed.Body)
-	if m.isAside(siteDecode, string(sealed.Peer), content) {
+	if m.isAsideNow(siteDecode, string(sealed.Peer), content) {
 		return
 	}
+	name := asideName(siteDecode, string(sealed.Peer))
+	failing := m.asides[name] != nil // since an earlier row: that is said once
 	observation, failed, err := m.readRow(sealed)
 	if err != nil {
-		m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
-			Text: "the row of " + m.peerName(sealed.Peer) + " was set aside: " + err.Error()})
+		if !failing {
+			m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
+				Text: "the row of " + m.peerName(sealed.Peer) + " was set aside: " + err.Error()})
+		}
 		subject := "the row of " + m.peerName(sealed.Peer)
 		if failed {
 			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: content, Text: err.Error()})
@@ -48,6 +52,9 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 			m.audit(AuditEntry{Reason: "invalid", Subject: subject, Writer: sealed.Peer, From: from, Text: err.Error()})
 		}
 		return
+	}
+	if failing {
+		m.dropAside(name)
 	}
 	if from == sealed.Peer {
 		m.measure(sealed, observation.At)
