@@ -85,9 +85,11 @@ func (f *forgetting) helpful() []doubtful {
 	return asks
 }
 
+// ask doubts what lies below those floors of the asked set that are not accepted here. Of what lies below the others this
+// peer is sure, and must neither keep it from its partner nor drop it.
 func (m *Machine) ask() {
 	d := &m.floors.doubt
-	_, second := joined(d.asks[d.asked].floors)
+	_, second := joined(slices.DeleteFunc(slices.Clone(d.asks[d.asked].floors), func(f floor) bool { return m.floors.hasApplied(f.hash) }))
 	m.spread.Doubt(second, d.asks[d.asked].hash)
 	d.turnDue = m.now.Elapsed + doubtEach
 }
