@@ -56,7 +56,7 @@ func (m metricRow) read(found map[string]map[string][]float64) (series, error) {
 	s := m.row
 	values := found[m.benchmark]
 	if s.all = values[m.metric]; len(s.all) == 0 {
-		return s, fmt.Errorf("Benchmark%s did not measure %q", m.benchmark, m.metric)
+		return s, fmt.Errorf("benchmark %s did not measure %q", m.benchmark, m.metric)
 	}
 	if m.worst == "" {
 		return s, nil
@@ -75,7 +75,7 @@ func (m metricRow) read(found map[string]map[string][]float64) (series, error) {
 		}
 		told := series{all: values[part.metric], more: s.more}
 		if len(told.all) == 0 {
-			return s, fmt.Errorf("Benchmark%s did not measure %q", m.benchmark, part.metric)
+			return s, fmt.Errorf("benchmark %s did not measure %q", m.benchmark, part.metric)
 		}
 		part.into(told.summed().worst)
 	}
