@@ -15,6 +15,7 @@ func newCycle(n int) *cycle {
 	c := &cycle{}
 	for i := range n {
 		c.authors = append(c.authors, &author{id: PeerID(fmt.Sprintf("p%d", i)), set: NewSet()})
+		c.authors[i].set.Sketch().Symbols(0, 1) // which must follow from now on
 	}
 	return c
 }

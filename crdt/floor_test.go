@@ -107,16 +107,49 @@ func TestADeletionKeepsAValueFromLivingAgain(t *testing.T) {
 // A write after forgetting is no conflict with the deletion on a peer that has not forgotten yet.
 func TestAWriteAfterForgettingHasSeenTheDeletion(t *testing.T) {
 	a, b := two()
-	a.write(Create, set("x", "1"), set("y", "1"))
-	a.write(Update, set("x", "2"), set("y", "2"))
+	a.write(Create, set("x", "1"))
+	a.write(Update, set("y", "1"))
 	a.write(Update, Change{Path: "y"})
-	a.write(Update, set("x", "3"))
 	b.hear(a)
 	a.set.Forget(everything(a.set))
+	if a.set.Count() != 1 || b.set.Count() != 2 {
+		t.Fatalf("a holds %d operations, b %d", a.set.Count(), b.set.Count())
+	}
 	a.write(Update, set("y", "4"))
 	b.hear(a)
-	if o, _ := b.set.Object(web); len(o.Deleted) != 0 || len(o.Fields[1].Conflicts) != 0 || string(o.Fields[1].Value) != "4" {
+	if o, _ := b.set.Object(web); b.set.Count() != 2 || len(o.Fields) != 2 || len(o.Fields[1].Conflicts) != 0 {
 		t.Errorf("b sees %+v", o)
+	}
+}
+
+// A deletion below another hides it, and with it the other's conflict: also after forgetting.
+func TestADeletionThatHidesAConflictStays(t *testing.T) {
+	a, b := two()
+	a.write(Create, set("image", "1"))
+	b.hear(a)
+	a.write(Update, Change{Path: "env"})
+	b.write(Update, set("env/c", "1"))
+	a.write(Update, Change{Path: "env/b"})
+	a.hear(b)
+	before, _ := a.set.Object(web)
+	forgetAll(a.set)
+	after, _ := a.set.Object(web)
+	if diff := cmp.Diff(before, after, shown...); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// One pass lets go what was needed only by what goes in the same pass.
+func TestDeletionsGoTogether(t *testing.T) {
+	a, _ := two()
+	a.write(Create, set("image", "1"))
+	a.write(Update, set("x", "1"), Change{Path: "y"})
+	a.write(Update, Change{Path: "x"}, Change{Path: "z"})
+	if a.set.Count() != 3 || a.set.Forgettable() != 2 {
+		t.Fatalf("%d operations, %d to forget", a.set.Count(), a.set.Forgettable())
+	}
+	if forgetAll(a.set); a.set.Count() != 1 {
+		t.Errorf("%d operations stay", a.set.Count())
 	}
 }
 
