@@ -29,8 +29,6 @@ var figures = []figure{
 	{"write-cut-off", writeCutOff},
 	{"take-in-signed", takeInSigned},
 	{"write-to-100", writeTo100.measure},
-	{"heap-1000", heapThousand.measure},
-	{"rest-traffic", restTraffic.measure},
 }
 
 // containerKilled kills each container once: a second kill soon after waits for its back-off, as it should.

@@ -34,13 +34,3 @@ var writeTo100 = benchmarked{pkg: "./testnet/bubble", pattern: "^BenchmarkWriteT
 	{benchmark: "WriteTo100", metric: "median-ms", p99: "p99-ms", worst: "worst-ms", count: "writes",
 		row: series{name: "one write known to all of 100 peers, 5 ms links (bubble, virtual time)", reach: "p99 1 s", unit: "ms"}},
 }}
-
-var heapThousand = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkThousand$", once: true, rows: []metricRow{
-	{benchmark: "Thousand", metric: "real-s", row: series{name: "heap world, 1,000 peers, 10 virtual minutes with faults", reach: "60 s", unit: "s"}},
-	{benchmark: "Thousand", metric: "times-real", row: series{name: "the same, as virtual per real time", reach: "60", unit: "times", more: true}},
-}}
-
-var restTraffic = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkRest$", once: true, rows: []metricRow{
-	{benchmark: "Rest", metric: "bytes/s-median", worst: "bytes/s-worst",
-		row: series{name: "traffic of a peer at rest in a cluster of 1,000, sent and received (heap world)", reach: "3 kB/s", unit: "B/s"}},
-}}
