@@ -215,7 +215,7 @@ func (w *World) apart(span time.Duration) {
 	w.heals(fmt.Sprintf("a cut of %v", span), w.Heal)
 }
 
-// TestALongCut keeps two peers apart for half a day. Thirty days pass too, in about five minutes of one core.
+// TestALongCut keeps two peers apart for half a day, which costs about five seconds of a core. Longer ones are the heap world's.
 func TestALongCut(t *testing.T) { longCut(t, 12*time.Hour) }
 
 func longCut(t *testing.T, span time.Duration) {
