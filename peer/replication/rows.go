@@ -3,8 +3,6 @@ package replication
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"maps"
-	"slices"
 
 	"shoal/crdt"
 	"shoal/crdt/sketch"
@@ -97,8 +95,6 @@ func (r *rows) mix(hash [32]byte) {
 		r.root[i] ^= hash[i]
 	}
 }
-
-func (r *rows) peers() []crdt.PeerID { return slices.Sorted(maps.Keys(r.held)) }
 
 // digest is equal where peers hold the same versions of the same rows.
 func (r *rows) digest() [32]byte { return r.root }
