@@ -180,6 +180,10 @@ func (m *Machine) sure() {
 		m.refilling = false
 		m.record(recordRefill, nil)
 	}
+	if m.fresh {
+		m.fresh = false
+		m.record(recordFresh, nil)
+	}
 }
 
 // agreedWithAll notes what all others hold of this peer's own when a floor was applied for which nobody was forgotten.
@@ -243,13 +247,16 @@ func (m *Machine) notHeld(op *crdt.Op) (at int) {
 
 // abandonedOwn writes anew what nobody else was known to hold. Of the rest, what all agreed on once was forgotten by
 // them, and what lies above that may have been: a creation among it becomes an update, which is listed as a conflict
-// where the object was deleted, and brings nothing back.
+// where the object was deleted, and brings nothing back. Not known to be held is not known not to be held: the last push
+// before a cut may have arrived, so a creation stays one only where this peer's store was new or lost.
 func (m *Machine) abandonedOwn(op crdt.Op) {
 	const why = "the others had closed a floor above it without knowing it"
 	if at := m.notHeld(&op); at >= 0 {
 		m.heldElsewhere(at)
-		m.rewrite(op, why)
-		return
+		if op.Verb != crdt.Create || m.refilling || m.fresh {
+			m.rewrite(op, why)
+			return
+		}
 	}
 	if !m.floors.inDoubt() || op.Stamp.Time <= m.floors.common || op.Verb == crdt.Delete {
 		return

@@ -11,7 +11,8 @@ import (
 	"shoal/peer/wire"
 )
 
-// ledger is what must be true in the end, by the names of objects; none is created twice.
+// ledger is what must be true in the end, by the names of objects; none is created twice. An object that
+// nobody deleted may have become a conflict: who made it could not know any more that nobody had.
 type ledger struct {
 	created []string
 	deleted map[string]bool
@@ -42,7 +43,11 @@ func (l *ledger) act(c *cluster, p *simulated, n int) {
 // TestForgettingWeather writes and deletes through cuts, restarts and peers that are forgotten while floors
 // are closed as fast as can be: the dead stay dead, what lives is on all peers, and all agree.
 func TestForgettingWeather(t *testing.T) {
+	seeds := []int64{234, 404} // failed once
 	for seed := range int64(40) {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		tuning := Tuning{MarkEach: 2 * time.Second, MarkSoon: time.Second, ForgetAfter: 15 * time.Second}
 		c := newClusterWith(t, seed, 4, tuning)
 		l := &ledger{deleted: map[string]bool{}}
@@ -72,6 +77,11 @@ func TestForgettingWeather(t *testing.T) {
 	}
 }
 
+// lists says whether an object is listed as a conflict.
+func (p *simulated) lists(name string) bool {
+	return slices.ContainsFunc(p.machine.Conflicts(), func(c Conflicted) bool { return c.Key == deploymentKey(name) })
+}
+
 func (l *ledger) check(c *cluster, seed int64) {
 	c.t.Helper()
 	floors := 0
@@ -80,7 +90,7 @@ func (l *ledger) check(c *cluster, seed int64) {
 			floors++
 		}
 		for _, name := range l.created {
-			if p.has(name) == l.deleted[name] {
+			if alive := p.has(name); alive && l.deleted[name] || !alive && !l.deleted[name] && !p.lists(name) {
 				c.t.Errorf("seed %d: %s has %s: %v", seed, p.name, name, p.has(name))
 			}
 		}

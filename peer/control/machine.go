@@ -118,6 +118,7 @@ type Machine struct {
 	asides    map[string]*aside
 	auditMore int
 	refilling bool // see recordRefill
+	fresh     bool // see recordFresh
 	rowsCame  bool // since they were passed on
 	passDue   time.Duration
 	rowTokens tokens

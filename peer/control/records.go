@@ -18,6 +18,7 @@ const (
 	recordCommon = "common" // up to which stamp of its own all peers of the book agreed on a floor
 	recordLost   = "lost"   // for how long peers were not heard of
 	recordRefill = "refill" // the store lost a part of what it held, and the others have not filled it again yet
+	recordFresh  = "fresh"  // this store began empty, and was never equal to another's
 	recordWrote  = "wrote/" // an own operation, by its ID, that others are not known to hold
 	recordAside  = "aside/"
 )
@@ -38,6 +39,9 @@ func (m *Machine) resumeFloors(records map[string][]byte) {
 		f.common = crdt.Time(binary.BigEndian.Uint64(c[1:]))
 	}
 	m.resumeWrote(records)
+	if m.fresh = records[recordFresh] != nil || m.set.Count() == 0 && len(records) == 0; m.fresh {
+		m.record(recordFresh, []byte{floorVersion})
+	}
 	if m.refilling = records[recordRefill] != nil; m.refilling {
 		// What was lost must come again from below the floor, so this peer begins as one that was not asked.
 		m.record(recordFloor, nil)
