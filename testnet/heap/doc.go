@@ -22,10 +22,23 @@
 // end with the power of their machine. Messages may be late, lost, doubled and out of order. News
 // of members comes late, at other times on other peers.
 //
-// The promises are checked by package promise: at every flush those that hold always, at rest all of
-// them. A failure prints its seed first and last; the command
+// A message that does not pass waits behind a stuck connection, see connection.go. Clocks are years off, stand still or
+// begin in 1970. Time in which nothing is done can be skipped, so that a year costs less than a second: World.Age. In a large
+// world machines share what they would work out alike, see memo.go.
+//
+// What is done to a world is a Script, made from a seed alone: Random is a life of faults and commands, Away one of
+// separations of a second to a year. The promises are checked by package promise: at every commit and flush those that can be
+// told from it, at rest all of them. A script that fails is made smaller (Shrink), printed, and left in a file, with
+// the command that replays it; these replay a seed and a file:
 //
 //	go test ./testnet/heap -run 'TestSeed$' -seed N
+//	go test ./testnet/heap -run 'TestScript$' -script FILE -show
 //
-// replays it, and a seed that failed once stays in testdata/seeds.txt.
+// A seed that failed once stays in testdata/seeds.txt. TestPlantedFaultsAreFound plants faults on purpose (plants.go), one at
+// a time, and demands that the checker which it names finds each.
+//
+// What peers send is counted where Options.Accounts asks for it; membership is worked out by the formula in traffic.go.
+//
+//	go test ./testnet/heap -run NONE -bench Thousand -benchtime 1x    1,000 peers, 10 virtual minutes with faults
+//	go test ./testnet/heap -run NONE -bench Rest -benchtime 1x        what 1,000 peers at rest send
 package heap

@@ -26,7 +26,6 @@ type Peer struct {
 	left      bool   // it said goodbye
 	started   time.Duration
 	powerAt   time.Duration
-	awayAt    time.Duration // when its program last ended
 	clock     wallClock
 	described uint32 // of membership.selves: its newest description of itself
 
@@ -128,7 +127,7 @@ func (p *Peer) halt() {
 		p.disk.commit(control.Persist{Drop: p.pending.Drop})
 	}
 	p.pending = nil
-	p.alive, p.awayAt = false, p.world.now
+	p.alive = false
 	p.machine.abort()
 	p.core = nil
 	p.world.membership.forget(p.index)

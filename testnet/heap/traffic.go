@@ -51,6 +51,14 @@ const (
 	keptFor   = 2*time.Minute + 15*time.Second/2
 )
 
+// connectionBytes is what opening connections costs each of n peers that do nothing but reconcile, in bytes a second: each
+// begins a round with one of the others every two seconds and answers as many, and the connection is gone if the
+// two have not talked for a while.
+func connectionBytes(n int) float64 {
+	const contacts = 2 / 2.0 // a second
+	return contacts * openBytes * math.Exp(-contacts*keptFor.Seconds()/float64(n-1))
+}
+
 // pair is two peers, in order.
 type pair struct{ a, b int32 }
 

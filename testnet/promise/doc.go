@@ -12,8 +12,19 @@
 //	                      MovedOnlyNeeded P8 two moments of rest
 //	                      SameContainers P10 a peer's program died and came back
 //
+// A world that sees every commit can also tell them to a Watch, event by event. It finds at once, at the cost of what
+// the event touched:
+//
+//	P2   a write acknowledged, or dropped, or gone from a disk, without a reason; a stamp used twice
+//	P3   one object shown in two ways by peers that hold the same writes, or otherwise than the writes say; two rows
+//	     under one version, a row that falls back
+//	P4   what was deleted coming back; a deletion forgotten before all have had it
+//	P11  a write that nobody made who may
+//	P12  anything that is longer than its bound
+//	P13  a bad value that is tried again and again
+//
 // "Quiet" is the world's word: no event that changes anything is under way, as far as it can
 // tell. While a network is cut every side has its own rest, and Peer.Side tells sides apart.
 //
-// P9 and P11 to P14 are not seen in a Snapshot: they are tested where they are kept.
+// P9 and P14 are seen by neither: they are tested where they are kept.
 package promise

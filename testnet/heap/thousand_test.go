@@ -1,0 +1,153 @@
+package heap
+
+import (
+	"fmt"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+// large makes a cluster of so many peers that has formed, runs a workload of one replica for each, and is at rest. Its
+// loops serve what comes within 20 ms at once.
+func large(t testing.TB, peers int, accounts bool) *World {
+	w := New(Options{Seed: 1, Peers: peers, Latency: 20 * time.Millisecond, Accounts: accounts})
+	w.Run(16 * time.Second)
+	if err := w.Apply("p1", Manifest("web", peers, "blue")); err != nil {
+		t.Fatal(err)
+	}
+	wholeAgain(t, w, time.Minute)
+	w.Run(10 * time.Second)
+	return w
+}
+
+// wholeAgain waits until all peers know each other and have one intent and one plan, and all replicas are ready.
+func wholeAgain(t testing.TB, w *World, within time.Duration) {
+	took, whole := w.Await(within, func() bool { return w.acquainted() && w.agree() && w.ready() })
+	if !whole {
+		t.Fatalf("after %s: all know each other %t, agree %t, all ready %t", took, w.acquainted(), w.agree(), w.ready())
+	}
+}
+
+// ready says whether everything that runs is ready.
+func (w *World) ready() bool {
+	for _, p := range w.peers {
+		for _, i := range p.machine.instances {
+			if p.powered && !i.ready() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// weather is ten virtual minutes with faults: machines lose power and come back, programs die, a rack is cut off, the
+// network loses a tenth of all messages for a while, clocks are set wrong, and users go on writing.
+func weather(t testing.TB, w *World) {
+	n := len(w.peers)
+	for round := range 10 {
+		begin := w.now
+		name := func(k int) string { return fmt.Sprintf("p%d", 1+(round*97+k*31)%n) }
+		switch round % 5 {
+		case 0:
+			w.LosePower(name(1))
+		case 1:
+			w.Start(fmt.Sprintf("p%d", 1+((round-1)*97+31)%n))
+			w.KillProgram(name(2), time.Second)
+		case 2:
+			w.options.Link = Bad
+		case 3:
+			w.options.Link = LAN
+			w.Split([]string{name(1), name(2)})
+		case 4:
+			w.Heal()
+			w.Skew(name(3), 5*365*24*time.Hour)
+		}
+		w.Run(5 * time.Second)
+		if err := w.Scale(w.Alive()[0], "web", n-round); err != nil {
+			t.Fatal(err)
+		}
+		w.Run(begin + time.Minute - w.now)
+	}
+	for _, p := range w.peers {
+		w.Start(p.Name)
+	}
+	w.Heal()
+	w.options.Link = LAN
+	wholeAgain(t, w, 2*time.Minute)
+}
+
+// violated reports what was broken on the way.
+func violated(t testing.TB, w *World) {
+	for _, v := range w.Violations() {
+		t.Error(v)
+	}
+}
+
+// TestWeather is BenchmarkThousand with fewer peers.
+func TestWeather(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	w := large(t, 60, false)
+	weather(t, w)
+	violated(t, w)
+}
+
+// TestTrafficAtRest counts what a peer at rest sends. Replication does not depend on the number of peers, membership
+// does: what is asserted is what the counted part and membership in a cluster of 1,000 come to.
+func TestTrafficAtRest(t *testing.T) {
+	w := large(t, 120, true)
+	w.Run(2 * keptFor) // what the start opened is closed
+	w.accounts.reset()
+	w.Run(5 * time.Minute)
+	traffic := w.Traffic()
+	other := membershipBytes(1000)
+	other["connections"] = connectionBytes(1000)
+	if counted, expected := traffic.ByKind["connections"], connectionBytes(120); counted < 0.8*expected || counted > 1.2*expected {
+		t.Errorf("connections cost %.0f B/s, by the formula %.0f", counted, expected)
+	}
+	for kind, bytes := range other { // in any order: it is added up
+		traffic.Median += bytes - traffic.ByKind[kind]
+		traffic.Worst += bytes - traffic.ByKind[kind]
+		traffic.ByKind[kind] = bytes
+	}
+	t.Logf("in a cluster of 1,000: %s", traffic)
+	if traffic.Median > restBytes {
+		t.Errorf("%.0f B/s at rest, at most %d may be", traffic.Median, restBytes)
+	}
+	violated(t, w)
+}
+
+// restBytes is what a peer at rest in a cluster of 1,000 may send in a second. The figure to reach is 3,000: what is
+// above it is the exchange of all states that memberlist makes every six minutes (gossip/swim: PushPullInterval).
+const restBytes = 3300
+
+// BenchmarkThousand plays ten virtual minutes with faults in a cluster of 1,000, and two minutes without.
+func BenchmarkThousand(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	for b.Loop() {
+		begin := time.Now()
+		w := large(b, 1000, false)
+		formed := time.Now()
+		w.Run(2 * time.Minute)
+		rested := time.Now()
+		weather(b, w)
+		violated(b, w)
+		b.ReportMetric(formed.Sub(begin).Seconds(), "form-s")
+		b.ReportMetric(120/rested.Sub(formed).Seconds(), "times-real")
+		b.ReportMetric(time.Since(rested).Seconds(), "real-s")
+	}
+}
+
+// BenchmarkRest counts what a peer at rest in a cluster of 1,000 sends.
+func BenchmarkRest(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	for b.Loop() {
+		w := large(b, 1000, true)
+		w.Run(2 * keptFor)
+		w.accounts.reset()
+		w.Run(2 * time.Minute)
+		traffic := w.Traffic()
+		b.Log(traffic)
+		b.ReportMetric(traffic.Median, "bytes/s-median")
+		b.ReportMetric(traffic.Worst, "bytes/s-worst")
+	}
+}
