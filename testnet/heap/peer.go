@@ -106,7 +106,7 @@ func (p *Peer) boot() {
 }
 
 // smallWorld is up to how many peers a World costs nothing that is not worth it in large ones.
-const smallWorld = 100
+const smallWorld = 60
 
 // tripAt fails where a value was planted that makes the code of this peer fail.
 func (p *Peer) tripAt(site, name string) {

@@ -144,15 +144,19 @@ func TestStory(t *testing.T) {
 // TestStoryOfHundred is the same story with 100 peers. Their loops serve what comes within 20 ms at once.
 func TestStoryOfHundred(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	w := start(t, Options{Seed: 100, Peers: 100, Latency: 20 * time.Millisecond})
+	peers := 100
+	if raced {
+		peers = 40
+	}
+	w := start(t, Options{Seed: 100, Peers: peers, Latency: 20 * time.Millisecond})
 	w.Run(5 * time.Second)
 	var left, right []string
 	for i, p := range w.peers {
-		if i < 40 {
+		if i < peers*2/5 {
 			left = append(left, p.Name)
 		} else {
 			right = append(right, p.Name)
 		}
 	}
-	story(t, w, 120, left, right)
+	story(t, w, peers*6/5, left, right)
 }
