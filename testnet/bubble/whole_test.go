@@ -215,8 +215,15 @@ func (w *World) apart(span time.Duration) {
 	w.heals(fmt.Sprintf("a cut of %v", span), w.Heal)
 }
 
-// TestALongCut keeps two peers apart for half a day, which costs about five seconds of a core. Longer ones are the heap world's.
-func TestALongCut(t *testing.T) { longCut(t, 12*time.Hour) }
+// TestALongCut keeps two peers apart for half a day, which costs about five seconds of a core; for an hour under the race
+// detector. Longer ones are the heap world's.
+func TestALongCut(t *testing.T) {
+	if raced {
+		longCut(t, time.Hour)
+		return
+	}
+	longCut(t, 12*time.Hour)
+}
 
 func longCut(t *testing.T, span time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
