@@ -12,8 +12,13 @@ TAGS := -tags seccomp
 demo: setup
 	$(GO) run $(TAGS) ./testnet/demo
 
+# The pure packages have no goroutine (testnet/house sees to that), so the race detector has nothing to find in them, and
+# they do ten times as much without it in the same time.
+PURE := ./crdt/... ./placement ./peer/wire ./peer/replication ./peer/control ./peer/manifest ./testnet/heap ./testnet/promise
+
 test: setup
-	$(GO) test $(TAGS) -race -shuffle=on -timeout 20m ./...
+	$(GO) test $(TAGS) -shuffle=on -timeout 15m $(PURE)
+	$(GO) test $(TAGS) -race -shuffle=on -timeout 15m $$($(GO) list $(TAGS) ./... | grep -vxF -e "$$($(GO) list $(TAGS) $(PURE))")
 
 check: lint test
 
