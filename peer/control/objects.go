@@ -240,8 +240,11 @@ func wantedOf(w *manifest.Workload) []placement.Wanted {
 }
 
 func (m *Machine) noteObject(key crdt.Key, old, o *object) {
-	if o.faults != nil {
+	switch {
+	case o.faults != nil:
 		m.noteInvalid(key, o.faults)
+	case old != nil && old.faults != nil && o.merged.Live:
+		m.note(Note{Reason: "Valid", Object: key, Text: "it is valid again, and in force as it is written"})
 	}
 	m.noteDispute(key, old, o)
 }
