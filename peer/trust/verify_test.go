@@ -2,12 +2,15 @@ package trust
 
 import (
 	"crypto/ed25519"
+	"crypto/sha3"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"testing"
 
-	"filippo.io/edwards25519"
+	"github.com/oasisprotocol/curve25519-voi/curve"
+	"github.com/oasisprotocol/curve25519-voi/curve/scalar"
 	"pgregory.net/rapid"
 )
 
@@ -66,14 +69,73 @@ func smallOrder(t *testing.T) [][]byte {
 		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 	} {
 		data, err := hex.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || !pointOf(t, data).IsSmallOrder() {
+			t.Fatal(text, err)
 		}
-		if _, err := new(edwards25519.Point).SetBytes(data); err == nil {
-			all = append(all, data)
-		}
+		all = append(all, data)
 	}
 	return all
+}
+
+// TestPartsOfSmallOrderAreLetOff checks signatures whose key and R have a part of small order each: they hold wherever
+// they would without it. No honest program makes such, but any writer can.
+func TestPartsOfSmallOrderAreLetOff(t *testing.T) {
+	small := smallOrder(t)
+	rapid.Check(t, func(t *rapid.T) {
+		var list []Signed
+		var want []bool
+		for i := range rapid.IntRange(1, 20).Draw(t, "signatures") {
+			secret, once := scalar.NewFromUint64(rapid.Uint64Range(1, 3).Draw(t, "secret")), scalar.NewFromUint64(rapid.Uint64().Draw(t, "once"))
+			key := shifted(t, secret, rapid.SampledFrom(small).Draw(t, "part of key"))
+			r := shifted(t, once, rapid.SampledFrom(small).Draw(t, "part of R"))
+			message := fmt.Append(nil, "message ", i)
+			hash := sha512.Sum512(slices.Concat(r, key, message))
+			k, err := scalar.NewFromBytesModOrderWide(hash[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := k.Mul(k, secret).Add(k, once)
+			right := rapid.IntRange(0, 9).Draw(t, "right") > 0
+			if !right {
+				s.Add(s, scalar.NewFromUint64(1))
+			}
+			signature := append(r, make([]byte, 32)...)
+			if err := s.ToBytes(signature[32:]); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, Signed{By: PeerID(hex.EncodeToString(key)), Message: message, Signature: signature})
+			want = append(want, right)
+		}
+		for i, good := range VerifyAll(list) {
+			if alone := Verify(list[i].By, list[i].Message, list[i].Signature); good != want[i] || alone != want[i] {
+				t.Fatalf("signature %d: %v together, %v alone, want %v", i, good, alone, want[i])
+			}
+		}
+	})
+}
+
+type fataler interface{ Fatal(...any) }
+
+func pointOf(t fataler, data []byte) *curve.EdwardsPoint {
+	compressed, err := curve.NewCompressedEdwardsYFromBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := new(curve.EdwardsPoint).SetCompressedY(compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return point
+}
+
+// shifted is the encoding of times the base point, plus a point.
+func shifted(t fataler, times *scalar.Scalar, by []byte) []byte {
+	point := new(curve.EdwardsPoint).MulBasepoint(curve.ED25519_BASEPOINT_TABLE, times)
+	data, err := point.Add(point, pointOf(t, by)).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestEveryPeerJudgesAlike checks signatures on which other rule sets disagree, those of the standard library among them:
@@ -109,6 +171,40 @@ func TestEveryPeerJudgesAlike(t *testing.T) {
 			t.Fatalf("signature %d: %v", i, good)
 		}
 	}
+}
+
+// TestFactorsDependOnAllThatIsChecked: who could change a bit and keep the factors could choose signatures that cancel out.
+func TestFactorsDependOnAllThatIsChecked(t *testing.T) {
+	factors := func(list ...Signed) string {
+		h := sha3.NewSHAKE128()
+		for _, s := range list {
+			learn(h, s)
+		}
+		out := make([]byte, 32)
+		if _, err := h.Read(out); err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	seen := map[string]string{}
+	see := func(what, factors string) {
+		if other, taken := seen[factors]; taken {
+			t.Errorf("%s: the same factors as %s", what, other)
+		}
+		seen[factors] = what
+	}
+	s, next := signedBy(first, "message"), signedBy(second, "next")
+	see("as it is", factors(s, next))
+	see("in another order", factors(next, s))
+	see("by another", factors(Signed{second.id, s.Message, s.Signature}, next))
+	see("another message", factors(Signed{s.By, []byte("messagf"), s.Signature}, next))
+	for i := range s.Signature {
+		changed := slices.Clone(s.Signature)
+		changed[i] ^= 0x80
+		see(fmt.Sprint("signature, byte ", i), factors(Signed{s.By, s.Message, changed}, next))
+	}
+	swallowed := slices.Concat(s.Message, []byte(next.By), next.Signature, next.Message)
+	see("one message that ends in the other", factors(Signed{s.By, swallowed, s.Signature}))
 }
 
 func BenchmarkVerify(b *testing.B) {

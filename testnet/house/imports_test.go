@@ -45,20 +45,19 @@ var rules = map[string][]string{
 
 // owners name the one package that may import a heavy module.
 var owners = map[string][]string{
-	"github.com/hashicorp/serf":              {"gossip/swim"},
-	"github.com/hashicorp/memberlist":        {"gossip/swim"},
-	"github.com/opencontainers/runc":         {"runtime/oci"},
-	"github.com/opencontainers/cgroups":      {"runtime/oci"},
-	"github.com/google/go-containerregistry": {"runtime/image"},
-	"github.com/vishvananda/netlink":         {"runtime/network"},
-	"github.com/libp2p/go-libp2p":            {"peer/stream"},
-	"github.com/hdevalence/ed25519consensus": {"peer/trust"},
-	"filippo.io/edwards25519":                {"peer/trust"},
-	"go.etcd.io/bbolt":                       {"peer/store"},
-	"github.com/fxamacker/cbor":              {"peer/wire"},
-	"github.com/goccy/go-yaml":               {"peer/manifest"},
-	"github.com/spf13/cobra":                 {"cmd/shoal"},
-	"github.com/spf13/viper":                 {"cmd/shoal"},
+	"github.com/hashicorp/serf":               {"gossip/swim"},
+	"github.com/hashicorp/memberlist":         {"gossip/swim"},
+	"github.com/opencontainers/runc":          {"runtime/oci"},
+	"github.com/opencontainers/cgroups":       {"runtime/oci"},
+	"github.com/google/go-containerregistry":  {"runtime/image"},
+	"github.com/vishvananda/netlink":          {"runtime/network"},
+	"github.com/libp2p/go-libp2p":             {"peer/stream"},
+	"github.com/oasisprotocol/curve25519-voi": {"peer/trust"},
+	"go.etcd.io/bbolt":                        {"peer/store"},
+	"github.com/fxamacker/cbor":               {"peer/wire"},
+	"github.com/goccy/go-yaml":                {"peer/manifest"},
+	"github.com/spf13/cobra":                  {"cmd/shoal"},
+	"github.com/spf13/viper":                  {"cmd/shoal"},
 }
 
 // pure packages have no clock to read, no I/O, no goroutine and no lock: these imports would give them one.
