@@ -18,7 +18,6 @@ var figures = []figure{
 	{"apply", applied},
 	{"power", powerLost},
 	{"heal", healed},
-	{"cutoff", cutOffWrite},
 	{"spread", writeSpread},
 	{"start", containerStart},
 	{"memory", memoryAtRest},
@@ -29,6 +28,8 @@ var figures = []figure{
 	{"write-cut-off", writeCutOff},
 	{"take-in-signed", takeInSigned},
 	{"write-to-100", writeTo100.measure},
+	{"heap-1000", heapThousand.measure},
+	{"rest-traffic", restTraffic.measure},
 }
 
 // containerKilled kills each container once: a second kill soon after waits for its back-off, as it should.
@@ -206,38 +207,6 @@ func (c *cluster) splitFully(ctx context.Context, replicas int) error {
 	}
 	_, err := await(ctx, func() error { return c.running(2 * replicas) })
 	return errors.Join(err, c.rest(ctx))
-}
-
-// cutOffWrite measures writes on a peer that reaches nobody: by the peer's own account, and whole requests until their answers.
-func cutOffWrite(ctx context.Context, l *lab) ([]series, error) {
-	s := series{name: "write accepted, signed and on disk on a cut-off peer", reach: "2 ms", unit: "ms"}
-	whole := series{name: "the same as a whole request to the API and its answer", unit: "ms"}
-	err := l.with(ctx, 5, func(ctx context.Context, c *cluster) error {
-		if _, err := c.apply(ctx, "p1", "web", 1); err != nil {
-			return err
-		}
-		if err := c.Split(ctx, [][]string{{"p5"}}); err != nil {
-			return err
-		}
-		if _, err := await(ctx, func() error { return c.sees(ctx, "p5", 1) }); err != nil {
-			return err
-		}
-		if err := c.rest(ctx); err != nil {
-			return err
-		}
-		for run := range 4 * l.runs {
-			began := time.Now()
-			written, err := c.annotate(ctx, "p5", run)
-			if err != nil {
-				return err
-			}
-			whole.add(time.Since(began))
-			s.add(written)
-			time.Sleep(200 * time.Millisecond) // writes of people come one by one
-		}
-		return nil
-	})
-	return []series{s, whole}, err
 }
 
 // mark is the annotation that the benchmarks write.

@@ -60,11 +60,16 @@ func measureAll(ctx context.Context, chosen *regexp.Regexp, runs int, stdout, st
 		return err
 	}
 	defer os.RemoveAll(dir)
+	on, err := machineLine()
+	if err != nil {
+		return err
+	}
 	fmt.Fprintln(stderr, "building …")
 	built, err := kit.Build(ctx, dir)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(stdout, "%s\n\n", on)
 	fmt.Fprintln(stdout, "| figure | reach | median | p99 | worst | n | command |")
 	fmt.Fprintln(stdout, "| --- | --- | --- | --- | --- | --- | --- |")
 	var faults []error

@@ -1,6 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +91,77 @@ func TestMetricRow(t *testing.T) {
 		if _, err := m.read(found); err == nil {
 			t.Errorf("%+v was found", m)
 		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	got, err := describe("processor\t: 0\nmodel name\t: A Chip\nprocessor\t: 1\nmodel name\t: B\n", "MemTotal:       24684092 kB\nMemFree: 1 kB\n", "6.18.1\n", "0.42 1.00 2.00 9/151 13\n")
+	want := fmt.Sprintf("Measured on A Chip, %d processors, 24 GiB, Linux 6.18.1, %s; load of the minute before: 0.42.", goruntime.NumCPU(), goruntime.Version())
+	if err != nil || got != want {
+		t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
+	}
+	for _, bad := range [][2]string{{"", "0.42 1"}, {"MemTotal: 7 kB\n", ""}} {
+		if got, err := describe("", bad[0], "", bad[1]); err == nil {
+			t.Errorf("%q: %s", bad, got)
+		}
+	}
+}
+
+// TestBenchmarksExist: what a figure is read from is measured by a benchmark of its package, under that name.
+func TestBenchmarksExist(t *testing.T) {
+	for _, b := range []benchmarked{reconcile(), equal, fill, writeTo100, heapThousand, restTraffic} {
+		files, err := filepath.Glob(filepath.Join("../..", b.pkg, "*_test.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no tests: %v", b.pkg, err)
+		}
+		var code strings.Builder
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(text)
+		}
+		for _, row := range b.rows {
+			name, _, _ := strings.Cut(row.benchmark, "/")
+			if !strings.Contains(code.String(), "\nfunc Benchmark"+name+"(") || !regexp.MustCompile(b.pattern).MatchString("Benchmark"+name) {
+				t.Errorf("%s has no Benchmark%s, or %s does not choose it", b.pkg, name, b.pattern)
+			}
+			for _, metric := range []string{row.metric, row.worst, row.p99, row.count} {
+				if metric != "" && !strings.Contains(code.String(), strconv.Quote(metric)+")") {
+					t.Errorf("%s does not measure %q", b.pkg, metric)
+				}
+			}
+		}
+	}
+}
+
+// TestTheTextHasEveryFigure: docs/benchmarks.md has rows of all figures, and its table has no others.
+func TestTheTextHasEveryFigure(t *testing.T) {
+	text, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, _, _ := strings.Cut(string(text), "\n## ")
+	told := make(map[string]bool)
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "| figure |") || strings.HasPrefix(line, "| --- |") {
+			continue
+		}
+		found := regexp.MustCompile(`-only '\^(.*)\$'`).FindStringSubmatch(line)
+		if found == nil {
+			t.Errorf("no figure: %s", line)
+			continue
+		}
+		told[found[1]] = true
+	}
+	for _, f := range figures {
+		if !told[f.key] {
+			t.Errorf("%s is missing", f.key)
+		}
+		delete(told, f.key)
+	}
+	for key := range told {
+		t.Errorf("%s is no figure", key)
 	}
 }

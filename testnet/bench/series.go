@@ -21,6 +21,7 @@ type series struct {
 var formats = map[string][2]string{
 	"s":     {"%.2f s", "%.2f s"},
 	"ms":    {"%.2f ms", "%.1f ms"},
+	"us":    {"%.1f us", "%.0f us"},
 	"MiB":   {"%.1f MiB", "%.1f MiB"},
 	"times": {"%.2f", "%.1f"},
 	"%":     {"%.2f %%", "%.1f %%"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"shoal/crdt"
@@ -37,18 +38,20 @@ const (
 // does not know: from the first byte until all of them are merged and on disk. Each creates a small object.
 func takeInSigned(ctx context.Context, l *lab) ([]series, error) {
 	s := series{name: fmt.Sprintf("signed operations taken in, checked, merged and on disk (%d of %d writers)", takeInOps, takeInWriters), reach: "20,000 /s", unit: "/s", more: true}
+	cpu := series{name: "the same: CPU of each", unit: "us"}
 	crowd, err := newCrowd()
 	if err != nil {
 		return nil, err
 	}
 	for range l.runs {
-		took, err := crowd.fill(ctx, l.dir)
+		took, used, err := crowd.fill(ctx, l.dir)
 		if err != nil {
 			return nil, err
 		}
 		s.all = append(s.all, takeInOps/took.Seconds())
+		cpu.all = append(cpu.all, float64(used.Nanoseconds())/1e3/takeInOps)
 	}
-	return []series{s}, nil
+	return []series{s, cpu}, nil
 }
 
 // crowd is a cluster's root, its writers, and what they wrote.
@@ -118,25 +121,26 @@ func smallObject(key ed25519.PrivateKey, writer, number int) crdt.Op {
 	return replication.Seal(op, func(m []byte) []byte { return ed25519.Sign(key, m) })
 }
 
-// fill starts an empty peer with its store in dir, sends it everything, and returns how long it took until it held all.
-func (c *crowd) fill(ctx context.Context, dir string) (took time.Duration, err error) {
+// fill starts an empty peer with its store in dir, sends it everything, and returns how long it took until it held all, and
+// how much of the processors.
+func (c *crowd) fill(ctx context.Context, dir string) (took, used time.Duration, err error) {
 	dir, err = os.MkdirTemp(dir, "takein-")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer os.RemoveAll(dir)
 	opened, err := store.Open(dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer opened.Close()
 	images, err := image.Open(filepath.Join(dir, "images"))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	key, err := newKey()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	inside := &insides{handler: make(chan peer.StreamHandler, 1)}
 	config := peer.Config{
@@ -146,13 +150,24 @@ func (c *crowd) fill(ctx context.Context, dir string) (took time.Duration, err e
 	}
 	taker, err := peer.New(config, inside.ports(config, opened, images))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- taker.Run(ctx) }()
 	defer func() { stop(); err = errors.Join(err, <-ended) }()
-	return c.send(ctx, taker, <-inside.handler)
+	handler, before := <-inside.handler, processorTime()
+	took, err = c.send(ctx, taker, handler)
+	return took, processorTime() - before, err
+}
+
+// processorTime is what this process has used so far, of all processors together.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		panic(err) // only a wrong address can be at fault
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // send lets all writers send at once and waits until the peer, which answers from its last write to disk, has all.

@@ -34,3 +34,13 @@ var writeTo100 = benchmarked{pkg: "./testnet/bubble", pattern: "^BenchmarkWriteT
 	{benchmark: "WriteTo100", metric: "median-ms", p99: "p99-ms", worst: "worst-ms", count: "writes",
 		row: series{name: "one write known to all of 100 peers, 5 ms links (bubble, virtual time)", reach: "p99 1 s", unit: "ms"}},
 }}
+
+var heapThousand = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkThousand$", once: true, rows: []metricRow{
+	{benchmark: "Thousand", metric: "times-real", row: series{name: "heap world, 1,000 peers at rest: virtual per real time", reach: "60", unit: "times", more: true}},
+	{benchmark: "Thousand", metric: "real-s", row: series{name: "10 virtual minutes of it with faults", reach: "60 s", unit: "s"}},
+}}
+
+var restTraffic = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkRest$", once: true, rows: []metricRow{
+	{benchmark: "Rest", metric: "bytes/s-median", worst: "bytes/s-worst",
+		row: series{name: "traffic of a peer at rest in a cluster of 1,000, as the heap world counts it", reach: "3,000 B/s", unit: "B/s"}},
+}}
