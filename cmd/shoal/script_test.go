@@ -18,6 +18,7 @@ import (
 	"shoal/peer/api"
 	"shoal/peer/api/apitest"
 	"shoal/peer/control"
+	"shoal/peer/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -34,12 +35,17 @@ func TestMain(m *testing.M) {
 //	                           another peer writes a field without having seen what was written after "before"
 //	before DEPLOYMENT          marks that moment
 //	blame NAME REASON TEXT     puts an entry about what a peer sent into the audit
+//	full yes|no                the disk of the peer is full
+//	trip SITE NAME             the peer's code fails when it comes to that
+//	clock NAME SPAN            another peer's clock is that far ahead
+//	pass SPAN                  time passes
 //	code N PROGRAM ARGUMENT…   runs a program that must end with exit code N
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
-		Setup:               startPeer,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival, "blame": blame, "code": code},
+		Dir:   "testdata",
+		Setup: startPeer,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival,
+			"blame": blame, "full": full, "trip": tripAt, "clock": clock, "pass": pass, "code": code},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -96,6 +102,25 @@ func rival(ts *testscript.TestScript, _ bool, args []string) {
 
 func blame(ts *testscript.TestScript, _ bool, args []string) {
 	backendOf(ts).Blame(control.AuditEntry{At: time.Now(), From: apitest.ID(args[0]), Reason: args[1], Key: keyOf("web"), Text: args[2]})
+}
+
+func full(ts *testscript.TestScript, _ bool, args []string) { backendOf(ts).Full(args[0] == "yes") }
+
+func tripAt(ts *testscript.TestScript, _ bool, args []string) { backendOf(ts).Trip(args[0], args[1]) }
+
+func pass(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	backendOf(ts).Advance(d)
+}
+
+// clock lets a peer make the rows that are the measure of its clock.
+func clock(ts *testscript.TestScript, _ bool, args []string) {
+	ahead, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	for range 5 {
+		backendOf(ts).Observe(args[0], wire.Observation{CPUMillis: 4000, Memory: 4 << 30, At: time.Now().Add(ahead).UnixMilli()})
+	}
 }
 
 func code(ts *testscript.TestScript, _ bool, args []string) {

@@ -417,7 +417,7 @@ func TestLogsFromAnotherPeer(t *testing.T) {
 	near := apitest.New("p1")
 	c := newClient(t, near, "p1")
 	near.AddPeer("p2", gossip.Alive, func() (net.Conn, error) { return net.Dial("tcp", remote.Listener.Addr().String()) })
-	near.Observe("p2", 2, wire.Observation{CPUMillis: 4000, Memory: 4 << 30, Instances: []wire.Instance{{
+	near.Observe("p2", wire.Observation{CPUMillis: 4000, Memory: 4 << 30, Instances: []wire.Instance{{
 		ID: id, Replica: "default/web-0", Workload: "Deployment/default/web", Revision: strings.Split(id, ".")[2], State: "Running", Ready: true,
 		Since: time.Now().UnixMilli(), Containers: []wire.Container{{Name: "web", Ready: true}}}}})
 	got := c.do("GET", "/api/v1/namespaces/default/pods/web-0/log?tailLines=1", "", "")

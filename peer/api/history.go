@@ -70,7 +70,7 @@ func (s *Server) serveHistory(w http.ResponseWriter, r *http.Request) error {
 		return unavailable(err)
 	}
 	if len(entries) == 0 {
-		return res.missing(key.Name)
+		return res.unremembered(key)
 	}
 	var list []Past
 	for i, e := range entries {
@@ -99,7 +99,7 @@ func numbered(entries []control.HistoryEntry, to string) (int, error) {
 	}
 	if n, err := strconv.Atoi(to); err == nil && len(to) < 8 {
 		if n < 1 || n > len(entries) {
-			return 0, notFound(fmt.Sprintf("there is no number %d in the history: it goes from 1, the newest, to %d", n, len(entries)))
+			return 0, notFound(fmt.Sprintf("there is no number %d in the history: it goes from 1, the newest, to %d%s", n, len(entries), older(entries)))
 		}
 		return n - 1, nil
 	}
@@ -114,9 +114,24 @@ func numbered(entries []control.HistoryEntry, to string) (int, error) {
 		found = i
 	}
 	if found < 0 {
-		return 0, notFound(fmt.Sprintf("%q is neither a number nor a stamp in the history of this object, as this peer knows it", to))
+		return 0, notFound(fmt.Sprintf("%q is neither a number nor a stamp in the history of this object, as this peer knows it%s", to, older(entries)))
 	}
 	return found, nil
+}
+
+// older says that there was something before a history's oldest entry; empty where that is the beginning.
+func older(entries []control.HistoryEntry) string {
+	if entries[len(entries)-1].Verb == crdt.Create {
+		return ""
+	}
+	return "; what was before is not known here any more"
+}
+
+// unremembered is the answer where nothing is left of an object, not even its deletion.
+func (r *resource) unremembered(key crdt.Key) error {
+	s := notFound(fmt.Sprintf("nothing is known here of %s, nor of its past: of objects that were deleted, the last 1,024 are remembered", key))
+	s.Details = &Details{Name: key.Name, Group: r.group, Kind: r.plural}
+	return s
 }
 
 // beforeNewest finds the entry before the newest one that changed what is in force.

@@ -90,7 +90,7 @@ func (s *Server) readPast(r *http.Request, res *resource, key crdt.Key) (*readin
 			return nil, nil, unavailable(err)
 		}
 		if len(entries) == 0 {
-			return nil, nil, res.missing(key.Name)
+			return nil, nil, res.unremembered(key)
 		}
 		if len(before) > 0 && before[0].Stamp == entries[0].Stamp {
 			return held, entries, nil

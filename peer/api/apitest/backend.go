@@ -16,6 +16,7 @@ import (
 
 	"shoal/crdt"
 	"shoal/gossip"
+	"shoal/peer"
 	"shoal/peer/control"
 	"shoal/peer/replication"
 	"shoal/peer/trust"
@@ -40,6 +41,9 @@ type Backend struct {
 	left     bool
 	others   map[crdt.PeerID]gossip.State
 	trail    trail
+	full     bool
+	rows     map[string]uint64 // how many each other peer has made
+	trips    map[string]bool   // "site name" at which the code fails
 }
 
 // ID is the ID of the peer that has this name in tests.
@@ -57,10 +61,10 @@ func sign(message []byte) []byte {
 func New(name string) *Backend {
 	b := &Backend{id: ID(name), name: name, changed: make(chan struct{}), specs: map[runtime.InstanceID]runtime.Spec{},
 		dials:  map[crdt.PeerID]func() (net.Conn, error){},
-		others: map[crdt.PeerID]gossip.State{}}
+		others: map[crdt.PeerID]gossip.State{}, rows: map[string]uint64{}, trips: map[string]bool{}}
 	b.machine = control.New(control.Config{
 		Self: self(name), Boot: 1, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign,
-		Pick: func(n int) int { return 0 }, Tuning: control.Tuning{Settle: time.Nanosecond},
+		Pick: func(n int) int { return 0 }, Tuning: control.Tuning{Settle: time.Nanosecond}, Trip: b.trip,
 	}, control.Saved{})
 	b.machine.Step(control.MemberChanged{Member: gossip.Member{Self: self(name), State: gossip.Alive}})
 	b.Advance(time.Second)
@@ -155,19 +159,20 @@ func (b *Backend) AddPeer(name string, state gossip.State, dial func() (net.Conn
 	b.machine.Step(control.MemberChanged{Member: gossip.Member{Self: self(name), State: state}})
 	b.settle(0)
 	if state == gossip.Alive {
-		b.row(name, 1, wire.Observation{CPUMillis: 4000, Memory: 4 << 30})
+		b.row(name, wire.Observation{CPUMillis: 4000, Memory: 4 << 30})
 	}
 }
 
-// Observe makes another peer observe something: its row is the sequence-th.
-func (b *Backend) Observe(name string, sequence uint64, o wire.Observation) {
+// Observe makes another peer observe something: it is its next row.
+func (b *Backend) Observe(name string, o wire.Observation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.row(name, sequence, o)
+	b.row(name, o)
 }
 
-func (b *Backend) row(name string, sequence uint64, o wire.Observation) {
-	row := replication.SealRow(replication.Row{Peer: ID(name), Version: replication.Version{Boot: 1, Sequence: sequence},
+func (b *Backend) row(name string, o wire.Observation) {
+	b.rows[name]++
+	row := replication.SealRow(replication.Row{Peer: ID(name), Version: replication.Version{Boot: 1, Sequence: b.rows[name]},
 		Body: wire.EncodeObservation(o)}, sign)
 	b.receive(name, replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}})
 }
@@ -184,6 +189,27 @@ func (b *Backend) Rival(name string, key crdt.Key, seen crdt.Seen, changes ...cr
 	op := crdt.Op{Key: key, Stamp: crdt.Stamp{Time: crdt.Next(0, seen, time.Now()), Writer: ID(name)}, Seen: seen,
 		Verb: crdt.Update, Manager: "shoal", User: "alice", Changes: changes}
 	b.receive(name, replication.Message{Push: &replication.Push{Ops: []crdt.Op{replication.Seal(op, sign)}}})
+}
+
+// Full makes the disk full, or gives it room again.
+func (b *Backend) Full(full bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = full
+}
+
+// Trip makes the code of this peer fail from now on when it comes to what has that name at a site of control: an object
+// at "read", a replica at "act".
+func (b *Backend) Trip(site, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trips[site+" "+name] = true
+}
+
+func (b *Backend) trip(site, name string) {
+	if b.trips[site+" "+name] {
+		panic("index out of range")
+	}
 }
 
 // Seen is what this peer has seen of an object.
@@ -209,6 +235,9 @@ func (b *Backend) Read(ctx context.Context, look func(*control.Machine)) error {
 func (b *Backend) Write(ctx context.Context, w control.Write) (control.Reply, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.full {
+		return control.Reply{}, peer.ErrFull
+	}
 	b.requests++
 	w.Request = b.requests
 	b.machine.Step(w)
@@ -238,6 +267,11 @@ func (b *Backend) Leave(ctx context.Context, within time.Duration) error {
 
 // CreateTicket implements peer.Backend.
 func (b *Backend) CreateTicket(ctx context.Context, uses int, expires time.Duration) (trust.Ticket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return trust.Ticket{}, peer.ErrFull
+	}
 	return trust.Ticket{Cluster: trust.PeerID(b.id), Seeds: []string{"192.0.2.1:7400"}, ID: "t1", Secret: make([]byte, 16),
 		Expires: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 }

@@ -7,5 +7,5 @@
 //
 // Every other peer that is alive acknowledges every write at once; one that is not never does.
 //
-// It answers no network: members come by AddPeer, and what they write by Push.
+// It answers no network: members come by AddPeer, what they write by Rival, and trouble by Full and Trip.
 package apitest
