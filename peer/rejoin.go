@@ -16,9 +16,13 @@ import (
 const (
 	rejoinEach = time.Second
 	rejoinMost = 8 * time.Second
-	// rejoinAtOnce bounds the addresses that are tried at the same time. One that does not answer at all takes five seconds, so
-	// that up to some 50 lost peers are tried every eight seconds, and 1,000 in two and a half minutes by each of the others.
-	rejoinAtOnce = 32
+	// rejoinPerTurn bounds the addresses that the live peers of one side begin to try in each second, all together: a book of
+	// 1,000 lost peers takes one that is alone eight seconds, and a packet or two to each. Many share the work, since it is
+	// enough that one of them, or the returned peer itself, finds another; each does rejoinLeast at least.
+	rejoinPerTurn = 128
+	rejoinLeast   = 16
+	// rejoinAtOnce bounds those that are being tried. A silent one takes two seconds (four between far peers: gossip/swim).
+	rejoinAtOnce = 5 * rejoinPerTurn
 )
 
 // rejoin decides whom to try to reach again, and when. It is pure apart from its random numbers.
@@ -38,8 +42,8 @@ func newRejoin(seeds []netip.AddrPort, random func(n int) int) *rejoin {
 	return &rejoin{seeds: seeds, random: random, tries: map[netip.AddrPort]try{}, trying: map[netip.AddrPort]bool{}}
 }
 
-// due returns the addresses to try now: those of lost peers, and the seeds while nobody else is here. Who was left alone for
-// longest comes first. Each counts as being tried until over.
+// due returns the addresses to try in this second: those of lost peers, and the seeds while nobody else is here. Who was lost
+// just now comes first, then who was left alone for longest. Each counts as being tried until over.
 func (r *rejoin) due(now time.Duration, alive, book []gossip.Member) []netip.AddrPort {
 	here := map[gossip.PeerID]bool{}
 	for _, member := range alive {
@@ -62,7 +66,7 @@ func (r *rejoin) due(now time.Duration, alive, book []gossip.Member) []netip.Add
 	slices.SortFunc(due, func(a, b netip.AddrPort) int {
 		return cmp.Or(cmp.Compare(r.tries[a].next, r.tries[b].next), a.Compare(b))
 	})
-	due = due[:min(len(due), rejoinAtOnce-len(r.trying))]
+	due = due[:min(len(due), max(rejoinLeast, rejoinPerTurn/max(1, len(here))), rejoinAtOnce-len(r.trying))]
 	for _, addr := range due {
 		r.trying[addr] = true
 		r.backOff(addr, now)

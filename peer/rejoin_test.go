@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -74,11 +75,17 @@ func TestSeedsOnlyWhileAlone(t *testing.T) {
 	}
 }
 
-// TestAllOfManyLostAreTried has 200 lost peers of which none answers, each attempt taking five seconds.
-func TestAllOfManyLostAreTried(t *testing.T) {
-	r := newRejoin(nil, never)
-	var book []gossip.Member
-	for i := range 200 {
+// trying plays five minutes of a peer with so many lost ones, each attempt at which takes two seconds, beside others that
+// live. It returns how many it tried in the busiest second, at once, and after how long at worst the same one again.
+func trying(t *testing.T, lost, others int) (inASecond, atOnce int, gap time.Duration) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	r := newRejoin(nil, random.IntN)
+	var alive, book []gossip.Member
+	for i := range 1 + others {
+		alive = append(alive, member(fmt.Sprint("alive", i), uint16(60_000+i), gossip.Alive))
+	}
+	for i := range lost {
 		book = append(book, member(fmt.Sprint(i), uint16(i+1), gossip.Failed))
 	}
 	ends := map[time.Duration][]netip.AddrPort{}
@@ -87,18 +94,35 @@ func TestAllOfManyLostAreTried(t *testing.T) {
 		for _, addr := range ends[now] {
 			r.over(addr)
 		}
-		for _, addr := range r.due(now, nil, book) {
-			ends[now+5*time.Second] = append(ends[now+5*time.Second], addr)
-			if gap := now - last[addr]; gap > 40*time.Second {
-				t.Fatalf("%v was not tried for %v", addr, gap)
-			}
+		due := r.due(now, alive, book)
+		for _, addr := range due {
+			ends[now+3*time.Second] = append(ends[now+3*time.Second], addr) // noticed in the turn after the end
+			gap = max(gap, now-last[addr])
 			last[addr] = now
 		}
-		if len(r.trying) > rejoinAtOnce {
-			t.Fatalf("%d are tried at once", len(r.trying))
-		}
+		inASecond, atOnce = max(inASecond, len(due)), max(atOnce, len(r.trying))
 	}
-	if len(last) != len(book) {
-		t.Errorf("only %d of %d were tried", len(last), len(book))
+	if len(last) != lost {
+		t.Errorf("only %d of %d were tried", len(last), lost)
+	}
+	return inASecond, atOnce, gap
+}
+
+// TestAThousandLostAreTriedSoon: a peer that is alone finds any one of 1,000 within ten seconds of its return.
+func TestAThousandLostAreTriedSoon(t *testing.T) {
+	if _, _, gap := trying(t, 1000, 0); gap > 9*time.Second {
+		t.Errorf("one of 1,000 was left alone for %v", gap)
+	}
+	if _, atOnce, gap := trying(t, 5000, 0); atOnce > rejoinAtOnce || gap > time.Minute {
+		t.Errorf("of 5,000, %d were tried at once, and one was left alone for %v", atOnce, gap)
+	}
+}
+
+// TestManyShareTheTrying: the more peers live, the fewer packets each sends after the lost.
+func TestManyShareTheTrying(t *testing.T) {
+	for _, test := range []struct{ others, most int }{{0, 128}, {3, 32}, {7, 16}, {500, 16}} {
+		if got, _, _ := trying(t, 500, test.others); got != test.most {
+			t.Errorf("beside %d others, %d were tried in a second, want %d", test.others, got, test.most)
+		}
 	}
 }

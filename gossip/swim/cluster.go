@@ -86,7 +86,7 @@ func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
 	if config.Network == nil {
 		config.Network = machine{}
 	}
-	transport, err := newTransport(config.Network, config.Bind, config.advertise())
+	transport, err := newTransport(config.Network, config.Bind, config.advertise(), config.Profile.patience())
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,15 @@ func tune(profile Profile, m *memberlist.Config) {
 	m.DeadNodeReclaimTime = time.Millisecond // a failed peer may come back with another address at once
 }
 
+// patience is how long an address may take to accept a connection: two of TCP's requests, of which the second goes out after
+// a second, and an answer from as far as the profile says. Who looks for many lost peers waits no longer for each.
+func (p Profile) patience() time.Duration {
+	if p == Far {
+		return 4 * time.Second
+	}
+	return 2 * time.Second
+}
+
 // tuneSerf sets what serf adds on top.
 func tuneSerf(profile Profile, c *serf.Config) {
 	c.BroadcastTimeout = time.Second               // longest wait for each of the two parts of a goodbye

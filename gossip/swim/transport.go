@@ -68,6 +68,7 @@ const (
 // transport is memberlist's view of a Network. Its two readers stop at Shutdown, which waits for them.
 type transport struct {
 	network   Network
+	patience  time.Duration // with an address that does not answer
 	advertise netip.AddrPort
 	packets   net.PacketConn
 	listener  net.Listener
@@ -81,7 +82,7 @@ type transport struct {
 var _ memberlist.Transport = (*transport)(nil)
 
 // newTransport listens at bind and tells others to answer at advertise, with the port of bind.
-func newTransport(network Network, bind netip.AddrPort, advertise netip.Addr) (*transport, error) {
+func newTransport(network Network, bind netip.AddrPort, advertise netip.Addr, patience time.Duration) (*transport, error) {
 	listener, err := network.Listen(bind)
 	if err != nil {
 		return nil, &AddressError{Addr: bind, Err: err}
@@ -95,7 +96,7 @@ func newTransport(network Network, bind netip.AddrPort, advertise netip.Addr) (*
 	if err != nil {
 		return nil, errors.Join(&AddressError{Addr: bind, Err: err}, listener.Close())
 	}
-	t := &transport{network: network, advertise: netip.AddrPortFrom(advertise, at.Port()), packets: packets, listener: listener,
+	t := &transport{network: network, patience: patience, advertise: netip.AddrPortFrom(advertise, at.Port()), packets: packets, listener: listener,
 		packetCh: make(chan *memberlist.Packet, packetQueue), streamCh: make(chan net.Conn)}
 	t.running, t.stop = context.WithCancel(context.Background())
 	t.readers.Add(2)
@@ -177,7 +178,7 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(t.running, timeout)
+	ctx, cancel := context.WithTimeout(t.running, min(timeout, t.patience))
 	defer cancel()
 	return t.network.Dial(ctx, to)
 }
