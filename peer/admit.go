@@ -117,6 +117,9 @@ func (p *Peer) admitInto(ctx context.Context, id trust.PeerID, data []byte, repl
 	if !p.trust.may(p.id, trust.MayAdmit) {
 		return &JoinError{MayNotAdmit, "peer " + p.config.Name + " may not admit others: join at another one"}
 	}
+	if request.Cluster != "" && request.Cluster != string(p.config.Cluster) {
+		return &JoinError{TicketWrong, fmt.Sprintf("the ticket is for cluster %.12s, and this is %.12s: check the address", request.Cluster, p.config.Cluster)}
+	}
 	p.admitMu.Lock()
 	defer p.admitMu.Unlock()
 	if err := p.useTicket(ctx, id, request); err != nil {
@@ -210,7 +213,7 @@ func ticketProof(key []byte, joining, admitting trust.PeerID) []byte {
 func JoinRequest(ticket trust.Ticket, self, admitting trust.PeerID, name string, now time.Time) []byte {
 	key := sha256.Sum256(ticket.Secret)
 	return wire.EncodeJoinRequest(wire.JoinRequest{
-		TicketID: ticket.ID, Proof: ticketProof(key[:], self, admitting), Name: name, WallMillis: now.UnixMilli(),
+		TicketID: ticket.ID, Proof: ticketProof(key[:], self, admitting), Name: name, WallMillis: now.UnixMilli(), Cluster: string(ticket.Cluster),
 	})
 }
 

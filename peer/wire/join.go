@@ -44,13 +44,15 @@ func DecodeTicket(data []byte) (Ticket, error) {
 
 // JoinRequest is what a new peer says on its first stream. Its key is that of the stream.
 //
-//	{1: ticket's id, 2: proof, 3: name, 4: version of the program, 5: wall clock, ms since 1970}
+//	{1: ticket's id, 2: proof, 3: name, 4: version of the program, 5: wall clock, ms since 1970,
+//	 6: cluster that the ticket names}
 type JoinRequest struct {
 	TicketID   string `cbor:"1,keyasint"`
 	Proof      []byte `cbor:"2,keyasint"` // that the sender holds the ticket's secret
 	Name       string `cbor:"3,keyasint"`
 	Version    string `cbor:"4,keyasint,omitempty"`
 	WallMillis int64  `cbor:"5,keyasint,omitempty"`
+	Cluster    string `cbor:"6,keyasint,omitempty"`
 }
 
 // EncodeJoinRequest gives the form in which a request is sent.

@@ -43,7 +43,7 @@ func codecs() []codec {
 			Changes: []Change{{Path: "spec/replicas", Value: []byte("6")}, {Path: "spec/paused"}},
 		}, EncodeOp, DecodeOp),
 		of("row", Row{Peer: peerA, Boot: 3, Sequence: 14, Body: []byte("body")}, EncodeRow, DecodeRow),
-		of("message-push", Message{Push: &Push{Ops: []Sealed{sealed}, Ack: true}}, EncodeMessage, DecodeMessage),
+		of("message-push", Message{Push: &Push{Ops: List{sealed}, Ack: true}}, EncodeMessage, DecodeMessage),
 		of("message-digest", Message{Digest: &Digest{
 			Root: Sum{1}, Count: 1_000_000, RowRoot: Sum{2}, RowCount: 1000, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14},
 			Answer: true, Busy: true, Doubted: &Short{4},
@@ -51,7 +51,7 @@ func codecs() []codec {
 		of("message-symbols", Message{Symbols: &sampleSymbols}, EncodeMessage, DecodeMessage),
 		of("message-more", Message{More: &sampleMore}, EncodeMessage, DecodeMessage),
 		of("message-objects", Message{Objects: &Objects{
-			Objects: [][]Sealed{{sealed, sealed}}, Left: 70_000, Paused: true, Part: 2, Gone: &Names{{1}, {2}},
+			Objects: Lists{{sealed, sealed}}, Left: 70_000, Paused: true, Part: 2, Gone: &Names{{1}, {2}},
 		}}, EncodeMessage, DecodeMessage),
 		of("message-want", Message{Want: &Want{
 			Ops: &Names{{1}, {2}}, Left: 70_000,
@@ -59,11 +59,11 @@ func codecs() []codec {
 		}}, EncodeMessage, DecodeMessage),
 		of("message-page", Message{Page: &Page{
 			After: Place{Kind: "Namespace", Name: "shop"}, Until: Place{Kind: "Deployment", Namespace: "default", Name: "web", Time: 5, Writer: peerA},
-			Last: true, Objects: [][]Sealed{{sealed}},
+			Last: true, Objects: Lists{{sealed}},
 		}}, EncodeMessage, DecodeMessage),
 		of("message-fill", Message{Fill: &Fill{After: Place{Kind: "Namespace", Name: "shop", Time: 4, Writer: peerB}}}, EncodeMessage, DecodeMessage),
 		of("message-ack", Message{Ack: &Ack{Ops: Names{{1}, {2}}}}, EncodeMessage, DecodeMessage),
-		of("message-rows", Message{Rows: &Rows{Rows: []Sealed{sealed}}}, EncodeMessage, DecodeMessage),
+		of("message-rows", Message{Rows: &Rows{Rows: List{sealed}}}, EncodeMessage, DecodeMessage),
 		of("message-row-symbols", Message{RowSymbols: &sampleSymbols}, EncodeMessage, DecodeMessage),
 		of("message-row-more", Message{RowMore: &sampleMore}, EncodeMessage, DecodeMessage),
 		of("message-row-want", Message{RowWant: &RowWant{
@@ -73,6 +73,7 @@ func codecs() []codec {
 		of("certificate", Certificate{Subject: peerA, Name: "p1", Capabilities: []string{"write", "admit"}, Issuer: peerB, Issued: 1_790_000_000_000}, EncodeCertificate, DecodeCertificate),
 		of("ticket", Ticket{Cluster: peerA, Seeds: []string{"10.0.0.1:7400"}, ID: "t1", Secret: bytes.Repeat([]byte{7}, 16), Expires: 1_790_000_000_000}, EncodeTicket, DecodeTicket),
 		of("join-request", JoinRequest{TicketID: "t1", Proof: []byte("proof"), Name: "p2", Version: "0.1.0", WallMillis: 1_790_000_000_000}, EncodeJoinRequest, DecodeJoinRequest),
+		of("join-request-cluster", JoinRequest{TicketID: "t1", Proof: []byte("proof"), Name: "p2", Cluster: string(peerA)}, EncodeJoinRequest, DecodeJoinRequest),
 		of("join-reply", JoinReply{
 			ErrorCode: "TicketExpired", ErrorText: "the ticket expired", Certificates: [][]byte{{1}}, GossipKey: []byte("key"),
 			Seeds: []string{"10.0.0.1:7401"}, ClusterName: "home", Cluster: string(peerA), WallMillis: 1_790_000_000_000,
