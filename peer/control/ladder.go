@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"shoal/crdt"
 	"shoal/runtime"
 )
 
@@ -31,11 +32,19 @@ func (m *Machine) climb(in *instance) {
 // sleeps says whether an instance waits until the others have said whether they replaced it meanwhile: after a
 // loss of power, what runs elsewhere by now stays there (P8).
 func (m *Machine) sleeps(in *instance) bool {
-	if in.dormant && !in.stopping && (!m.settled() || m.planner.stale || in.surplus != 0) {
+	if in.dormant && !in.stopping && (!m.settled() || m.planner.stale || in.surplus != 0 || m.unheardOwner(in)) {
 		return true
 	}
 	in.dormant = false
 	return false
+}
+
+// unheardOwner says whether the plan puts an instance's replica on another peer of which it is not known at first
+// hand whether it runs there.
+func (m *Machine) unheardOwner(in *instance) bool {
+	a, _ := m.assignment(in.record.Replica)
+	n := m.members[crdt.PeerID(a.Peer)]
+	return n != nil && n.live() && !n.fresh
 }
 
 // next is the action that takes an instance one rung further; nil if there is none now.

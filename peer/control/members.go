@@ -22,8 +22,9 @@ type member struct {
 	leftBoot uint64 // the boot that it left in: a row of that one says nothing of its return
 	spoke    bool   // was heard of, although the membership layer says that it failed
 
-	// fresh says that the row held was said after the peer last came: only then is it proof that
-	// something runs there. confirm is when that is taken for granted; 0 when fresh or away.
+	// fresh says that the peer itself has said the row held since it was last away: only then is it proof that
+	// something runs there. What others pass on may be from before. confirm is when it is taken for granted; 0
+	// when fresh or away.
 	fresh   bool
 	confirm time.Duration
 
@@ -131,7 +132,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 		n.wait, n.fresh, n.confirm, n.spoke = 0, false, 0, false
 		m.liveDirty = true
 		if r := m.rows[id]; r != nil {
-			r.news = false
+			r.news, r.firstHand = false, 0
 		}
 		m.note(Note{Warning: true, Reason: "PeerFailed", Peer: id, Text: m.peerName(id) + " does not answer"})
 	case !n.live():
@@ -157,15 +158,14 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
 	}
 	r := m.rows[id]
-	n.fresh = r != nil && r.news && r.version.Boot > n.leftBoot
+	news := r != nil && r.news && r.version.Boot > n.leftBoot
+	n.wait, n.confirm, n.fresh = 0, 0, news && r.firstHand != 0 && m.now.Elapsed-r.firstHand < m.config.Tuning.Settle
 	if !n.fresh {
 		n.confirm = m.now.Elapsed + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
-		if !n.gaveUp {
-			n.wait = m.now.Elapsed + m.config.Tuning.Settle
-		}
 		m.reconcileDue = min(m.reconcileDue, m.now.Elapsed)
-	} else {
-		n.wait, n.confirm = 0, 0
+	}
+	if !news && !n.gaveUp {
+		n.wait = m.now.Elapsed + m.config.Tuning.Settle
 	}
 	reason, text := "PeerJoined", " joined"
 	if returned {
@@ -190,8 +190,8 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
 }
 
-// rowCame notes that a peer has spoken.
-func (m *Machine) rowCame(id crdt.PeerID) {
+// rowCame notes that a peer has spoken, or that another passes on what it said.
+func (m *Machine) rowCame(from, id crdt.PeerID) {
 	n, known := m.members[id]
 	if !known {
 		// Its row is here before the membership layer has named it: it may well be alive.
@@ -200,8 +200,14 @@ func (m *Machine) rowCame(id crdt.PeerID) {
 		m.members[id] = n
 		m.list(id, n)
 	}
-	if n.live() {
+	if r := m.rows[id]; from == id || len(m.liveIDs) > greetAll { // of so many each hears few at first hand
+		r.firstHand = max(1, m.now.Elapsed)
+	}
+	if n.live() && m.rows[id].firstHand != 0 {
 		m.confirmed(id, n)
+	} else if n.live() && n.wait != 0 {
+		n.wait, n.gaveUp = 0, false
+		m.list(id, n)
 	}
 	m.heardOf(id)
 	m.spokeUp(id)
@@ -255,10 +261,14 @@ func (m *Machine) confirmed(id crdt.PeerID, n *member) {
 // confirmFrom takes a peer's own word that the row held of it is its newest.
 func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 	n, r := m.members[from], m.rows[from]
-	if n == nil || r == nil || n.fresh || !n.live() {
+	if n == nil || r == nil || n.fresh {
 		return
 	}
-	if told, ok := message.OwnRow(from); ok && told == r.version {
+	if told, ok := message.OwnRow(from); !ok || told != r.version {
+		return
+	}
+	r.firstHand = max(1, m.now.Elapsed)
+	if n.live() {
 		m.confirmed(from, n)
 	}
 }

@@ -21,6 +21,7 @@ type row struct {
 	version     replication.Version
 	at          time.Duration // when it came
 	news        bool          // it came after its peer was last said to be away
+	firstHand   time.Duration // when its peer itself said so, since then; 0: only others did
 	observation *wire.Observation
 	incumbents  []placement.Incumbent // one for each instance, in the same order
 	refusals    []placement.Refusal
@@ -61,7 +62,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	}
 	m.rowOfFloor(sealed.Peer, observation)
 	m.setRow(sealed.Peer, newRow(sealed.Peer, observation), sealed.Version)
-	m.rowCame(sealed.Peer)
+	m.rowCame(from, sealed.Peer)
 }
 
 func (m *Machine) readRow(sealed replication.Row) (o *wire.Observation, failed bool, err error) {

@@ -36,7 +36,7 @@ type machine struct {
 	images    map[string]bool
 	queues    map[runtime.InstanceID][]control.Action // of the program that lives now
 	ended     []runtime.Status                        // of containers, not yet told to any program
-	decided   map[runtime.InstanceID]time.Duration    // when the program decided on the newest action of an instance
+	decided   map[runtime.InstanceID]time.Duration    // by when the program had decided on the newest action of an instance
 }
 
 type simInstance struct {
@@ -63,7 +63,7 @@ func newMachine(p *Peer) *machine {
 
 // run queues an action: those of one instance go one after the other.
 func (m *machine) run(a control.Action) {
-	m.decided[a.Instance] = m.peer.flushedAt
+	m.decided[a.Instance] = m.peer.decidedBy
 	m.queues[a.Instance] = append(m.queues[a.Instance], a)
 	if len(m.queues[a.Instance]) == 1 {
 		m.begin(a)

@@ -34,8 +34,9 @@ type Peer struct {
 	machine *machine
 	core    *control.Machine
 
-	flushing  bool          // a flush is planned for this moment or a little later
-	flushedAt time.Duration // when it last decided something
+	flushing  bool // a flush is planned for this moment or a little later
+	flushedAt time.Duration
+	decidedBy time.Duration // by the flush before the last one: what an action that is under way delays was decided by then
 	busy      time.Duration // the loop waits for the disk until then
 	alarm     uint64        // number of the newest planned wake
 	pending   *control.Persist
@@ -200,7 +201,7 @@ func (p *Peer) flush() {
 	out := p.core.Flush(control.Clock{Elapsed: w.now - p.started, Wall: p.wall()})
 	w.print("flush", p.Name, out.Version)
 	w.flushes++
-	p.flushedAt = w.now
+	p.decidedBy, p.flushedAt = p.flushedAt, w.now
 	if w.plants.output != nil {
 		w.plants.output(p, &out)
 	}

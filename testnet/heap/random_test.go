@@ -109,6 +109,21 @@ func TestSeedsThatFailed(t *testing.T) {
 	}
 }
 
+// TestScriptsThatFailed replays scripts that broke a promise once. Each says what was wrong.
+func TestScriptsThatFailed(t *testing.T) {
+	files, err := filepath.Glob("testdata/scripts/*.txt")
+	must(t, err)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			must(t, err)
+			s, err := ParseScript(string(data))
+			must(t, err)
+			perform(t, s)
+		})
+	}
+}
+
 // TestReplay plays seeds twice: everything must happen at the same times.
 func TestReplay(t *testing.T) {
 	for seed := range uint64(6) {

@@ -230,7 +230,7 @@ func (w *World) watchRows(p *Peer) {
 const grace = 15 * time.Second
 
 // watchStop checks that a container which a peer chose to stop was not the last one that is ready (P5, P7). One that
-// became ready while the decision waited for the disk does not count.
+// became ready while the decision waited for the disk, or for its own start to be over, does not count.
 func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
 	decided := p.machine.decided[a.Instance]
 	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready && c.since <= decided })
