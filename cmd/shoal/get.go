@@ -31,6 +31,7 @@ type table struct {
 type getFlags struct {
 	output, labels, fields string
 	watch, all, noHeadings bool
+	owners                 bool // managedFields too
 }
 
 func newGet(a *app) *cobra.Command {
@@ -61,6 +62,7 @@ said on standard error.`,
 	c.Flags().StringVar(&flags.fields, "field-selector", "", "only what has these fields: spec.nodeName=p1")
 	c.Flags().BoolVarP(&flags.watch, "watch", "w", false, "go on and print what changes")
 	c.Flags().BoolVarP(&flags.all, "all-namespaces", "A", false, "of all namespaces")
+	c.Flags().BoolVar(&flags.owners, "show-managed-fields", false, "with json and yaml: who owns which field, too")
 	c.Flags().BoolVar(&flags.noHeadings, "no-headers", false, "tables without headings")
 	return c
 }
@@ -261,6 +263,9 @@ func (a *app) getObjects(ctx context.Context, requests []request, flags getFlags
 		list, _ := object["items"].([]any)
 		items = append(items, list...)
 	}
+	if !flags.owners {
+		hideOwners(items)
+	}
 	var out any = map[string]any{"apiVersion": "v1", "kind": "List", "items": items}
 	if single {
 		out = items[0]
@@ -270,6 +275,15 @@ func (a *app) getObjects(ctx context.Context, requests []request, flags getFlags
 	}
 	a.seenBy(header)
 	return nil
+}
+
+// hideOwners leaves metadata.managedFields out.
+func hideOwners(objects []any) {
+	for _, item := range objects {
+		object, _ := item.(map[string]any)
+		meta, _ := object["metadata"].(map[string]any)
+		delete(meta, "managedFields")
+	}
 }
 
 // printData prints anything as JSON or YAML.

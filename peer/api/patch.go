@@ -30,6 +30,7 @@ func (c *change) patch(t target, r *http.Request, body []byte) error {
 		return err
 	}
 	whole := bytes.Contains(body, []byte("resourceVersion")) || bytes.Contains(body, []byte("status"))
+	owners := bytes.Contains(body, []byte("managedFields"))
 	c.compute = func(r *reading) ([]crdt.Change, error) {
 		if !r.exists() {
 			return nil, t.missing(t.name)
@@ -37,6 +38,9 @@ func (c *change) patch(t target, r *http.Request, body []byte) error {
 		tree := r.plain()
 		if whole {
 			tree = r.form()
+		}
+		if owners {
+			tree["metadata"].(object)["managedFields"] = managedFields(t.resource, &r.current)
 		}
 		patched, err := transform(tree)
 		if err != nil {

@@ -115,10 +115,12 @@ func (s *Server) read(r *http.Request, res *resource, sel selection) ([]object, 
 	if sel.name != "" {
 		objects = narrow(objects, sel)
 		s.versions.stamp(res, v.version, objects, false)
-		return objects, v, nil
+	} else {
+		s.versions.stamp(res, v.version, objects, true)
+		objects = narrow(objects, sel)
 	}
-	s.versions.stamp(res, v.version, objects, true)
-	return narrow(objects, sel), v, nil
+	v.showOwners(r, res, objects)
+	return objects, v, nil
 }
 
 func narrow(objects []object, sel selection) []object {
