@@ -1,7 +1,6 @@
 package crdt
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -264,7 +263,6 @@ func (s *Set) at(mark Seen) *index {
 func (s *Set) AtOrBelow(mark Seen) []OpID {
 	var ids []OpID
 	s.at(mark).root.each(func(x slot) bool { ids = append(ids, x.id); return true })
-	slices.SortFunc(ids, func(a, b OpID) int { return bytes.Compare(a[:], b[:]) })
 	return ids
 }
 

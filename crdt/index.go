@@ -1,8 +1,8 @@
 package crdt
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 )
 
@@ -19,7 +19,7 @@ type node struct {
 	count  int32
 	fresh  bool // digest is up to date
 	kids   *[16]node
-	slots  []slot // of a leaf, unsorted
+	slots  []slot // of a leaf, sorted
 	digest [32]byte
 }
 
@@ -28,7 +28,28 @@ type slot struct {
 	e  *entry
 }
 
-func (id OpID) nibble(depth int) byte { return id[depth/2] >> (4 - depth%2*4) & 15 }
+func (id *OpID) nibble(depth int) byte { return id[uint(depth)/2] >> (4 - uint(depth)%2*4) & 15 }
+
+func (id *OpID) less(other *OpID) bool {
+	be := binary.BigEndian // of eight bytes at once, in the order of bytes
+	if a, b := be.Uint64(id[:8]), be.Uint64(other[:8]); a != b {
+		return a < b
+	}
+	return be.Uint64(id[8:]) < be.Uint64(other[8:])
+}
+
+// place is where id is among the slots of a leaf, or would be.
+func (n *node) place(id *OpID) int {
+	from, to := 0, len(n.slots)
+	for from < to {
+		if middle := (from + to) / 2; n.slots[middle].id.less(id) {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	return from
+}
 
 // get returns nil for an unknown id.
 func (x *index) get(id OpID) *entry {
@@ -36,10 +57,8 @@ func (x *index) get(id OpID) *entry {
 	for depth := 0; n.kids != nil; depth++ {
 		n = &n.kids[id.nibble(depth)]
 	}
-	for i := range n.slots {
-		if n.slots[i].id == id {
-			return n.slots[i].e
-		}
+	if at := n.place(&id); at < len(n.slots) && n.slots[at].id == id {
+		return n.slots[at].e
 	}
 	return nil
 }
@@ -62,7 +81,7 @@ func (n *node) add(s slot, depth int) {
 	case n.kids != nil:
 		n.kids[s.id.nibble(depth)].add(s, depth+1)
 	case len(n.slots) < leafSize:
-		n.slots = append(n.slots, s)
+		n.slots = slices.Insert(n.slots, n.place(&s.id), s)
 	default:
 		n.kids = new([16]node)
 		for _, old := range n.slots {
@@ -80,10 +99,8 @@ func (n *node) drop(id OpID, depth int) {
 	n.count--
 	n.fresh = false
 	if n.kids == nil {
-		at := slices.IndexFunc(n.slots, func(s slot) bool { return s.id == id })
-		n.slots[at] = n.slots[len(n.slots)-1]
-		n.slots[len(n.slots)-1] = slot{}
-		n.slots = n.slots[:len(n.slots)-1]
+		at := n.place(&id)
+		n.slots = slices.Delete(n.slots, at, at+1)
 		return
 	}
 	n.kids[id.nibble(depth)].drop(id, depth+1)
@@ -94,7 +111,7 @@ func (n *node) drop(id OpID, depth int) {
 	}
 }
 
-// each goes through all entries in an order that depends on history: sums only, or sort.
+// each goes through all entries in the order of their IDs.
 func (n *node) each(yield func(slot) bool) bool {
 	for _, s := range n.slots {
 		if !yield(s) {
@@ -154,7 +171,6 @@ func (n *node) sum() [32]byte {
 			used += copy(text[used:], digest[:])
 		}
 	} else {
-		slices.SortFunc(n.slots, func(a, b slot) int { return bytes.Compare(a.id[:], b.id[:]) })
 		for i := range n.slots {
 			used += copy(text[used:], n.slots[i].id[:])
 		}

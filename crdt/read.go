@@ -16,12 +16,31 @@ func (o Op) ID() OpID { return OpID(o.Hash[:16]) }
 // Count returns the number of retained operations.
 func (s *Set) Count() int { return int(s.index.root.count) }
 
+// Compare orders IDs as bytes. Many are looked up fastest in this order.
+func (id OpID) Compare(other OpID) int {
+	switch {
+	case id.less(&other):
+		return -1
+	case id == other:
+		return 0
+	}
+	return 1
+}
+
 // Op returns a retained operation.
 func (s *Set) Op(id OpID) (Op, bool) {
-	if e := s.index.get(id); e != nil {
-		return e.op, true
+	if op := s.Find(id); op != nil {
+		return *op, true
 	}
 	return Op{}, false
+}
+
+// Find returns a retained operation as the set holds it, not to be changed; nil for an unknown one.
+func (s *Set) Find(id OpID) *Op {
+	if e := s.index.get(id); e != nil {
+		return &e.op
+	}
+	return nil
 }
 
 // Ops returns all retained operations of one object, oldest stamp first.

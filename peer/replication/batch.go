@@ -58,30 +58,38 @@ type gathered struct {
 	added   []crdt.Op
 	dropped []crdt.Op
 	refused []crdt.Refusal
-	at      map[crdt.OpID]int // in added
+	at      map[crdt.OpID]int // in added, of the first so many
+	placed  int               // how many
 	gone    map[int]bool      // of added
 }
 
 func (g *gathered) add(delta crdt.Delta) {
-	if g.at == nil {
-		g.at, g.gone = map[crdt.OpID]int{}, map[int]bool{}
-	}
-	for _, op := range delta.Added {
-		g.at[op.ID()] = len(g.added)
-		g.added = append(g.added, op)
-	}
+	g.added = append(g.added, delta.Added...)
 	for _, op := range delta.Dropped {
-		if at, ok := g.at[op.ID()]; ok {
-			g.gone[at] = true
-			delete(g.at, op.ID())
-		} else {
-			g.dropped = append(g.dropped, op)
-		}
+		g.drop(op)
 	}
 	g.refused = append(g.refused, delta.Refused...)
 }
 
+func (g *gathered) drop(op crdt.Op) {
+	if g.at == nil {
+		g.at, g.gone = map[crdt.OpID]int{}, map[int]bool{}
+	}
+	for ; g.placed < len(g.added); g.placed++ {
+		g.at[g.added[g.placed].ID()] = g.placed
+	}
+	if at, ok := g.at[op.ID()]; ok {
+		g.gone[at] = true
+		delete(g.at, op.ID())
+	} else {
+		g.dropped = append(g.dropped, op)
+	}
+}
+
 func (g *gathered) delta() crdt.Delta {
+	if len(g.gone) == 0 {
+		return crdt.Delta{Added: g.added, Dropped: g.dropped}
+	}
 	delta := crdt.Delta{Dropped: g.dropped}
 	for i, op := range g.added {
 		if !g.gone[i] {

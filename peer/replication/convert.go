@@ -32,17 +32,19 @@ func seenToWire(seen crdt.Seen) []wire.Seen {
 	return list
 }
 
-func opFromSealed(sealed wire.Sealed) (crdt.Op, error) {
-	form, err := wire.DecodeOp(sealed.Signed)
+func opFromSealed(reader *wire.Reader, sealed wire.Sealed) (crdt.Op, error) {
+	form, err := reader.Op(sealed.Signed)
 	if err != nil {
 		return crdt.Op{}, err
 	}
 	op := crdt.Op{
 		Key:   crdt.Key{Kind: form.Kind, Namespace: form.Namespace, Name: form.Name},
 		Stamp: crdt.Stamp{Time: crdt.Time(form.Time), Writer: crdt.PeerID(form.Writer)},
-		Seen:  make(crdt.Seen, len(form.Seen)),
 		Verb:  crdt.Verb(form.Verb), Manager: form.Manager, User: form.User,
 		Signed: sealed.Signed, Signature: sealed.Signature, Hash: hash(sealed),
+	}
+	if len(form.Seen) > 0 {
+		op.Seen = make(crdt.Seen, len(form.Seen))
 	}
 	for _, seen := range form.Seen {
 		op.Seen[crdt.PeerID(seen.Writer)] = crdt.Time(seen.Time)
@@ -50,17 +52,18 @@ func opFromSealed(sealed wire.Sealed) (crdt.Op, error) {
 	if len(op.Seen) != len(form.Seen) {
 		return crdt.Op{}, errors.New("an operation that names a writer twice")
 	}
-	for _, change := range form.Changes {
-		op.Changes = append(op.Changes, crdt.Change{Path: crdt.Path(change.Path), Value: change.Value})
+	if len(form.Changes) > 0 {
+		op.Changes = make([]crdt.Change, len(form.Changes))
+	}
+	for i, change := range form.Changes {
+		op.Changes[i] = crdt.Change{Path: crdt.Path(change.Path), Value: change.Value}
 	}
 	return op, crdt.Check(op)
 }
 
 func hash(sealed wire.Sealed) [32]byte {
-	h := sha256.New()
-	h.Write(sealed.Signed)
-	h.Write(sealed.Signature)
-	return [32]byte(h.Sum(nil))
+	var space [512]byte // enough for most
+	return sha256.Sum256(append(append(space[:0], sealed.Signed...), sealed.Signature...))
 }
 
 func sealedOp(op crdt.Op) wire.Sealed {
@@ -91,9 +94,9 @@ func rowFromSealed(sealed wire.Sealed) (Row, error) {
 
 // objectFromWire takes the operations up to the first that cannot be read. Those that come after that one may have
 // seen it, and would claim that it is here.
-func objectFromWire(m *Message, list []wire.Sealed) (object Object, ok bool) {
+func objectFromWire(m *Message, reader *wire.Reader, list wire.List) (object Object, ok bool) {
 	for i, sealed := range list {
-		op, err := opFromSealed(sealed)
+		op, err := opFromSealed(reader, sealed)
 		if err == nil && i > 0 && op.Key != object.Key {
 			err = errors.New("an operation on another object")
 		}

@@ -26,8 +26,8 @@ func (m *Machine) Applied(hash FloorHash) {
 	}
 }
 
-// doubts says whether op may be something that all others have forgotten.
-func (m *Machine) doubts(op crdt.Op) bool { return m.doubt != nil && m.doubt.Has(op.Stamp) }
+// doubts says whether an operation with that stamp may be something that all others have forgotten.
+func (m *Machine) doubts(stamp crdt.Stamp) bool { return m.doubt != nil && m.doubt.Has(stamp) }
 
 // trusts says whether this peer is in doubt, and one that has applied that floor can end it.
 func (m *Machine) trusts(floor FloorHash) bool { return m.doubt != nil && floor == m.doubted }

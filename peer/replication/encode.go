@@ -55,7 +55,7 @@ func messageToWire(m Message) wire.Message {
 	return form
 }
 
-func sealedOps(object Object) []wire.Sealed { return each(object.Ops, sealedOp) }
+func sealedOps(object Object) wire.List { return each(object.Ops, sealedOp) }
 
 func digestToWire(d *Digest) *wire.Digest {
 	if d == nil {
@@ -180,10 +180,11 @@ func messageFromWire(form wire.Message) (m Message, err error) {
 	return m, err
 }
 
-func (m *Message) ops(list []wire.Sealed) []crdt.Op {
+func (m *Message) ops(list wire.List) []crdt.Op {
 	var ops []crdt.Op
+	var reader wire.Reader
 	for _, sealed := range list {
-		if op, err := opFromSealed(sealed); err == nil {
+		if op, err := opFromSealed(&reader, sealed); err == nil {
 			ops = append(ops, op)
 		} else {
 			m.skip(sealed, err)
@@ -192,17 +193,18 @@ func (m *Message) ops(list []wire.Sealed) []crdt.Op {
 	return ops
 }
 
-func (m *Message) objects(list [][]wire.Sealed) []Object {
+func (m *Message) objects(list wire.Lists) []Object {
 	var objects []Object
+	var reader wire.Reader
 	for _, sealed := range list {
-		if object, ok := objectFromWire(m, sealed); ok {
+		if object, ok := objectFromWire(m, &reader, sealed); ok {
 			objects = append(objects, object)
 		}
 	}
 	return objects
 }
 
-func (m *Message) rows(list []wire.Sealed) []Row {
+func (m *Message) rows(list wire.List) []Row {
 	var rows []Row
 	for _, sealed := range list {
 		if row, err := rowFromSealed(sealed); err == nil {

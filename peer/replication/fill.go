@@ -93,7 +93,7 @@ func (m *Machine) pageObject(page *Page, key crdt.Key, after crdt.Stamp, bytes i
 	object := Object{Key: key}
 	page.Until = Place{Key: key}
 	for _, op := range m.set.Ops(key) {
-		if op.Stamp.Compare(after) <= 0 || m.doubts(op) {
+		if op.Stamp.Compare(after) <= 0 || m.doubts(op.Stamp) {
 			continue
 		}
 		if len(object.Ops) > 0 && bytes+opBytes(op) > partBytes {

@@ -35,31 +35,34 @@ func (m *Machine) give(to crdt.PeerID, ids []crdt.OpID) (messages []Message, gon
 	return m.burst(giving{to: to, ids: ordered}), gone
 }
 
-// byObject puts operations on one object together, objects in the order in which they are named first.
+// byObject puts operations on one object together, in the order of stamps; objects in the order in which they are named first.
 func (m *Machine) byObject(ids []crdt.OpID) (ordered, gone []crdt.OpID) {
-	place := make(map[crdt.Key]int, len(ids))
-	groups := make([][]crdt.Op, 0, len(ids))
+	type placed struct {
+		op    *crdt.Op
+		place int // of the object
+	}
+	places := make(map[crdt.Key]int, len(ids))
+	ops := make([]placed, 0, len(ids))
 	for _, id := range ids {
-		op, ok := m.set.Op(id)
-		if !ok || m.doubts(op) {
+		op := m.set.Find(id)
+		if op == nil || m.doubts(op.Stamp) {
 			gone = append(gone, id)
 			continue
 		}
-		at, known := place[op.Key]
+		at, known := places[op.Key]
 		if !known {
-			at = len(groups)
-			place[op.Key] = at
-			groups = append(groups, nil)
+			at = len(places)
+			places[op.Key] = at
 		}
-		groups[at] = append(groups[at], op)
+		ops = append(ops, placed{op, at})
 	}
-	ordered = make([]crdt.OpID, 0, len(ids)-len(gone))
-	for _, ops := range groups {
-		slices.SortFunc(ops, func(a, b crdt.Op) int { return a.Stamp.Compare(b.Stamp) })
-		for _, op := range ops {
-			ordered = append(ordered, op.ID())
+	slices.SortFunc(ops, func(a, b placed) int {
+		if a.place != b.place {
+			return a.place - b.place
 		}
-	}
+		return a.op.Stamp.Compare(b.op.Stamp)
+	})
+	ordered = each(ops, func(p placed) crdt.OpID { return p.op.ID() })
 	return slices.Compact(ordered), gone
 }
 
@@ -113,20 +116,20 @@ func (m *Machine) burst(g giving) []Message {
 func (m *Machine) next(g *giving) (object Object, whole bool) {
 	bytes := 0
 	for n, id := range g.ids {
-		op, ok := m.set.Op(id)
+		op := m.set.Find(id)
 		switch {
-		case !ok:
+		case op == nil:
 			continue
 		case len(object.Ops) > 0 && op.Key != object.Key:
 			g.ids = g.ids[n:]
 			return object, true
-		case len(object.Ops) > 0 && bytes+opBytes(op) > partBytes:
+		case len(object.Ops) > 0 && bytes+opBytes(*op) > partBytes:
 			g.ids = g.ids[n:]
 			return object, false
 		}
 		object.Key = op.Key
-		object.Ops = append(object.Ops, op)
-		bytes += opBytes(op)
+		object.Ops = append(object.Ops, *op)
+		bytes += opBytes(*op)
 	}
 	g.ids = nil
 	return object, true

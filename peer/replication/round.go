@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"slices"
 
 	"shoal/crdt"
 	"shoal/crdt/sketch"
@@ -137,18 +138,19 @@ func (m *Machine) beginPart(received *Received) {
 func (m *Machine) found(received *Received) {
 	r := m.round
 	var lacking, give []crdt.OpID
-	for _, id := range r.decoder.There() {
-		if _, held := m.set.Op(crdt.OpID(id)); !held {
-			lacking = append(lacking, crdt.OpID(id))
+	for _, id := range sortedNames(r.decoder.There()) {
+		if m.set.Find(id) == nil {
+			lacking = append(lacking, id)
 		}
 	}
-	for _, id := range r.decoder.Here() {
-		op, held := m.set.Op(crdt.OpID(id))
+	for _, id := range sortedNames(r.decoder.Here()) {
+		op := m.set.Find(id)
 		switch {
-		case held && m.doubts(op):
-			r.surplus = append(r.surplus, op.ID())
-		case held:
-			give = append(give, op.ID())
+		case op == nil:
+		case m.doubts(op.Stamp):
+			r.surplus = append(r.surplus, id)
+		default:
+			give = append(give, id)
 		}
 	}
 	r.decoder = nil
@@ -165,6 +167,13 @@ func (m *Machine) found(received *Received) {
 	received.send(r.partner, Message{Want: &Want{Ops: lacking}})
 }
 
+// sortedNames puts names in the order in which sets look them up fastest, here and where they are asked for.
+func sortedNames(found []sketch.ID) []crdt.OpID {
+	ids := each(found, func(id sketch.ID) crdt.OpID { return crdt.OpID(id) })
+	slices.SortFunc(ids, crdt.OpID.Compare)
+	return ids
+}
+
 // arrived goes on with the round when all that was asked for has come.
 func (m *Machine) arrived(received *Received, from crdt.PeerID, objects *Objects) {
 	r := m.round
@@ -174,7 +183,7 @@ func (m *Machine) arrived(received *Received, from crdt.PeerID, objects *Objects
 	for _, object := range objects.Objects {
 		for _, op := range object.Ops {
 			delete(r.waiting, op.ID())
-			if m.doubts(op) {
+			if m.doubts(op.Stamp) {
 				r.below++
 			}
 		}

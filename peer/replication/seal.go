@@ -37,5 +37,5 @@ func DecodeOp(data []byte) (crdt.Op, error) {
 	if err != nil {
 		return crdt.Op{}, err
 	}
-	return opFromSealed(sealed)
+	return opFromSealed(new(wire.Reader), sealed)
 }

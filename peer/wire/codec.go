@@ -42,7 +42,10 @@ var (
 	formReply       = form{'A', 1, "answer to a request to join", MaxJoin}
 )
 
-const headerBytes = 2
+const (
+	headerBytes = 2
+	maxItems    = 1 << 16 // of a list
+)
 
 var encoding = mustEncoding()
 
@@ -62,7 +65,7 @@ func mustDecoding() cbor.DecMode {
 		IndefLength:      cbor.IndefLengthForbidden,
 		TagsMd:           cbor.TagsForbidden,
 		MaxNestedLevels:  8,
-		MaxArrayElements: 1 << 16,
+		MaxArrayElements: maxItems,
 		MaxMapPairs:      1 << 12,
 		UTF8:             cbor.UTF8DecodeInvalid,
 	}.DecMode()

@@ -27,8 +27,8 @@ type Message struct {
 //
 //	{1: [sealed, …], 2: an ack is asked for}
 type Push struct {
-	Ops []Sealed `cbor:"1,keyasint,omitempty"`
-	Ack bool     `cbor:"2,keyasint,omitempty"`
+	Ops List `cbor:"1,keyasint,omitzero"`
+	Ack bool `cbor:"2,keyasint,omitempty"`
 }
 
 // Digest opens a comparison of what two peers hold, or answers one that does.
@@ -87,11 +87,11 @@ type More struct {
 //	{1: [[sealed, …], …], 2: operations left, 3: ask for what is left, 4: part of one large object, from 1,
 //	 5: names of those that were asked for and are not there}
 type Objects struct {
-	Objects [][]Sealed `cbor:"1,keyasint,omitempty"`
-	Left    uint32     `cbor:"2,keyasint,omitempty"`
-	Paused  bool       `cbor:"3,keyasint,omitempty"`
-	Part    uint32     `cbor:"4,keyasint,omitempty"`
-	Gone    *Names     `cbor:"5,keyasint,omitempty"`
+	Objects Lists  `cbor:"1,keyasint,omitzero"`
+	Left    uint32 `cbor:"2,keyasint,omitempty"`
+	Paused  bool   `cbor:"3,keyasint,omitempty"`
+	Part    uint32 `cbor:"4,keyasint,omitempty"`
+	Gone    *Names `cbor:"5,keyasint,omitempty"`
 }
 
 // Want asks for operations: by their names, or for all of an object that was not seen; or for what is left of the
@@ -117,10 +117,10 @@ type Known struct {
 //
 //	{1: after, 2: until, 3: nothing follows, 4: [[sealed, …], …]}
 type Page struct {
-	After   Place      `cbor:"1,keyasint"`
-	Until   Place      `cbor:"2,keyasint"`
-	Last    bool       `cbor:"3,keyasint,omitempty"`
-	Objects [][]Sealed `cbor:"4,keyasint,omitempty"`
+	After   Place `cbor:"1,keyasint"`
+	Until   Place `cbor:"2,keyasint"`
+	Last    bool  `cbor:"3,keyasint,omitempty"`
+	Objects Lists `cbor:"4,keyasint,omitzero"`
 }
 
 // Fill asks for the page after a place.
@@ -151,7 +151,7 @@ type Ack struct {
 //
 //	{1: [sealed, …]}
 type Rows struct {
-	Rows []Sealed `cbor:"1,keyasint,omitempty"`
+	Rows List `cbor:"1,keyasint,omitzero"`
 }
 
 // RowWant asks for rows: by the names of their versions, less those that are older than what is held; or by peer.

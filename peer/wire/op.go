@@ -34,12 +34,8 @@ type Change struct {
 // EncodeOp gives the bytes to sign. The order of Seen and Changes is the caller's.
 func EncodeOp(op Op) []byte { return formOp.encode(op) }
 
-// DecodeOp reads the bytes that were signed.
-func DecodeOp(signed []byte) (Op, error) {
-	var op Op
-	err := formOp.decode(signed, &op)
-	return op, err
-}
+// DecodeOp reads the bytes that were signed. Values point into them.
+func DecodeOp(signed []byte) (Op, error) { return new(Reader).Op(signed) }
 
 // Row is one peer's observation as it signs it.
 //
