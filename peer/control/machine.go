@@ -34,6 +34,9 @@ type Config struct {
 	Read func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
 	Plan func(view placement.View) placement.Plan
 
+	// Shared is what the machines of one simulation share; nil shares nothing.
+	Shared *Shared
+
 	// Build names the version of the program. What was set aside by another build is tried again.
 	Build string
 
@@ -92,9 +95,11 @@ type Machine struct {
 	liveIDs      []crdt.PeerID           // other peers that answer, sorted
 	lost         map[crdt.PeerID]*member // those that neither answer nor left
 	pending      map[crdt.PeerID]*member // those with a deadline
+	pendingDue   time.Duration           // not after the first of these deadlines; 0 for none
 	waiting      int                     // how many of them must send a row before anything new is started
 	ids          []crdt.PeerID           // see peerIDs
 	healFrom     time.Duration           // when the first failed peer of a healing cut was back
+	healUntil    time.Duration           // until when the others that failed are waited for
 	healDue      time.Duration           // not before this does another such time begin
 	selfAddr     netip.AddrPort          // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
@@ -171,7 +176,8 @@ func New(config Config, saved Saved) *Machine {
 		version:      config.Boot << 32,
 	}
 	m.spread = replication.New(m.self, set, config.Pick)
-	m.planner.stale, m.planner.wantedStale = true, true
+	m.planner = planner{stale: true, wantedStale: true, wantedList: &wantedList{}}
+	m.planner.peers.own.moved = true
 	m.resumeAside(saved.Records)
 	m.resumeIntent(saved.Ops)
 	m.resumeFloors(saved.Records)

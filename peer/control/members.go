@@ -28,7 +28,8 @@ type member struct {
 	fresh   bool
 	confirm time.Duration
 
-	listed lists // where list has entered it
+	listed  lists   // where list has entered it
+	counted counted // in the digest of the view
 }
 
 // lists says in which of a machine's lists of members one is, so that no flush has to look at all of them.
@@ -47,7 +48,13 @@ func (m *Machine) list(id crdt.PeerID, n *member) {
 		pending: n.wait != 0 || n.confirm != 0,
 		waiting: n.wait != 0,
 	}
+	if now.pending {
+		m.pendingDue = earlier(m.pendingDue, earlier(n.wait, n.confirm))
+	}
 	was := n.listed
+	if now == was {
+		return
+	}
 	n.listed = now
 	if now.live != was.live {
 		at, _ := slices.BinarySearch(m.liveIDs, id)
@@ -57,13 +64,25 @@ func (m *Machine) list(id crdt.PeerID, n *member) {
 			m.liveIDs = slices.Delete(m.liveIDs, at, at+1)
 		}
 	}
-	enter(m.lost, id, n, now.lost)
-	enter(m.pending, id, n, now.pending)
+	if now.lost != was.lost {
+		enter(m.lost, id, n, now.lost)
+	}
+	if now.pending != was.pending {
+		enter(m.pending, id, n, now.pending)
+	}
 	if now.waiting && !was.waiting {
 		m.waiting++
 	} else if !now.waiting && was.waiting {
 		m.waiting--
 	}
+}
+
+// earlier is the earlier of two deadlines; 0 is none.
+func earlier(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func enter(set map[crdt.PeerID]*member, id crdt.PeerID, n *member, in bool) {
@@ -87,6 +106,7 @@ func (m *Machine) resumeBook(book []gossip.Member) {
 		known.State = gossip.Failed
 		n := &member{Member: known}
 		m.members[id] = n
+		m.moved(id)
 		m.list(id, n)
 	}
 }
@@ -113,7 +133,8 @@ func (m *Machine) memberChanged(news gossip.Member) {
 		n = &member{}
 		m.members[id] = n
 	}
-	m.touched, m.planner.stale = true, true
+	m.touched = true
+	m.moved(id)
 	was, wasLive := n.Member, n.live()
 	wasLeft := n.heard && n.State == gossip.Left
 	n.Member = news
@@ -198,6 +219,7 @@ func (m *Machine) rowCame(from, id crdt.PeerID) {
 		n = &member{Member: gossip.Member{Self: gossip.Self{ID: gossip.PeerID(id)}, State: gossip.Failed},
 			since: m.now.Elapsed, wait: m.now.Elapsed + m.config.Tuning.Settle}
 		m.members[id] = n
+		m.moved(id)
 		m.list(id, n)
 	}
 	if r := m.rows[id]; from == id || len(m.liveIDs) > greetAll { // of so many each hears few at first hand
@@ -239,9 +261,10 @@ func (m *Machine) healing() {
 		m.healFrom, m.healDue = m.now.Elapsed, m.now.Elapsed+healEach
 	}
 	until := min(m.now.Elapsed+healHold, m.healFrom+m.config.Tuning.Settle)
-	if until <= m.now.Elapsed {
+	if until <= m.now.Elapsed || until == m.healUntil {
 		return
 	}
+	m.healUntil = until
 	for id, n := range m.lost {
 		if n.heard && n.State == gossip.Failed {
 			n.wait = max(n.wait, until)
@@ -275,6 +298,14 @@ func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 
 // passTime ends what waited for a moment that has come.
 func (m *Machine) passTime() {
+	if m.pendingDue != 0 && m.pendingDue <= m.now.Elapsed {
+		m.passWaits()
+	}
+	m.expireRefusals()
+}
+
+func (m *Machine) passWaits() {
+	m.pendingDue = 0
 	for id, n := range m.pending {
 		if n.wait != 0 && n.wait <= m.now.Elapsed {
 			n.wait, n.gaveUp = 0, n.gaveUp || n.live()
@@ -285,17 +316,11 @@ func (m *Machine) passTime() {
 		}
 		m.list(id, n)
 	}
-	m.expireRefusals()
 }
 
 func (m *Machine) memberDeadlines(at func(time.Duration)) {
-	for _, n := range m.pending {
-		if n.wait != 0 {
-			at(n.wait)
-		}
-		if n.confirm != 0 {
-			at(n.confirm)
-		}
+	if m.pendingDue != 0 && len(m.pending) > 0 {
+		at(m.pendingDue)
 	}
 }
 
@@ -368,7 +393,8 @@ func (m *Machine) selfChanged(e SelfChanged) {
 		self := m.config.Self
 		self.Room, self.Health = e.Room, e.Health
 		m.out.Self = &self
-		m.rowDirty, m.planner.stale, m.touched = true, true, true
+		m.rowDirty, m.touched = true, true
+		m.moved(m.self)
 		if grew {
 			m.clearRefusals(func(r *refusal) bool { return r.room })
 		}

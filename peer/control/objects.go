@@ -21,7 +21,8 @@ type object struct {
 	faults    []string           // why merged is not in force; nil when it is
 	workload  *manifest.Workload // of the form in force; nil if it runs nothing
 	frozen    bool               // live, but not usable as merged: whatever runs of it stays as it is
-	wanted    []placement.Wanted // one for each ordinal, in its newest revision
+	wanted    []placement.Wanted // one for each ordinal, in its newest revision; nil until it is needed
+	asks      ViewDigest         // of what it adds to a view; zero until it is needed
 	conflicts int
 }
 
@@ -136,9 +137,6 @@ func (m *Machine) interpret(key crdt.Key, digest [32]byte) (o *object) {
 	}
 	if failed {
 		m.asideObject(key, digest, o.faults[0])
-	}
-	if o.workload != nil {
-		o.wanted = wantedOf(o.workload)
 	}
 	return o
 }

@@ -14,20 +14,25 @@ import (
 
 // planner holds the last view and its plan. The view's slices are used again by the next one.
 type planner struct {
-	stale       bool          // something that a plan looks at has changed
+	stale       bool          // something that a plan looks at may have changed
 	due         time.Duration // not before this is planned again
+	changes     int           // peers and replicas in the view that have changed since the last plan
 	wantedStale bool          // the workloads have changed
 
-	base  []placement.Wanted // every replica wanted, in its newest revision, by workload
+	*wantedList
+	asks  ViewDigest // of spans
 	spans []span
-	index map[placement.ReplicaID]int32 // into base
-	epoch uint64
+	peers peersDigest
+
+	planned bool
+	digest  ViewDigest // of the view that plan is of
+	plan    placement.Plan
+	mine    []int // assignments to this peer
 
 	ranges   [][2]int // of each span in view.Wanted
 	progress []progress
 	view     placement.View
-	plan     placement.Plan
-	mine     []int // assignments to this peer
+	built    ViewDigest // of view
 }
 
 // span is the part of base that belongs to one workload.
@@ -36,30 +41,45 @@ type span struct {
 	from, to int
 }
 
+// wantedList is every replica wanted, in its newest revision, by workload. It is never changed.
+type wantedList struct {
+	base  []placement.Wanted
+	index map[placement.ReplicaID]int32 // into base
+}
+
 // planPause is how long to wait between two plans of a view with so many parts (peers, replicas and
 // instances): a multiple of what such a plan costs, so that a thousand rows that change one after the other do not
-// each cost one. A small view is planned at once.
-func planPause(parts int) time.Duration {
+// each cost one. The more peers and replicas have changed since the plan before, the longer: what changes so much, as when
+// a cluster starts or is cut in two, is mostly in the way of becoming what was planned. A small view is planned at once.
+func planPause(parts, changes int) time.Duration {
 	pause := time.Duration(parts) * 40 * time.Microsecond
 	if pause < 10*time.Millisecond {
 		return 0
 	}
-	return min(pause, time.Second)
+	return min(pause+pause*time.Duration(changes)/8, time.Second)
 }
 
 // replan makes a new plan if anything that it looks at has changed.
 func (m *Machine) replan() {
 	p := &m.planner
-	if !p.stale || m.now.Elapsed < p.due {
+	if !p.stale || m.stillPlanned() || m.now.Elapsed < p.due {
 		return
 	}
 	if p.wantedStale {
+		before := len(p.base)
 		m.gatherWanted()
+		if m.stillPlanned() {
+			return
+		}
+		p.changes += max(len(p.base)-before, before-len(p.base))
 	}
-	m.buildView()
 	plan, ok := m.tryPlan()
-	p.stale = false
-	p.due = m.now.Elapsed + planPause(len(p.view.Peers)+len(p.view.Wanted)+len(p.view.Incumbents))
+	p.stale, p.planned, p.digest = false, true, m.viewDigest()
+	p.due = m.now.Elapsed
+	if len(p.base) > 0 {
+		p.due += planPause(1+len(m.members)+2*len(p.base), p.changes)
+	}
+	p.changes = 0
 	if !ok {
 		return
 	}
@@ -67,61 +87,90 @@ func (m *Machine) replan() {
 		m.touched = true
 	}
 	p.plan = plan
-	p.mine = p.mine[:0]
-	for i := range plan.Assignments {
-		if crdt.PeerID(plan.Assignments[i].Peer) == m.self {
-			p.mine = append(p.mine, i)
+	p.mine = m.assigned()
+	m.dropRefusals()
+}
+
+// stillPlanned says whether the view is the one that was planned last after all.
+func (m *Machine) stillPlanned() bool {
+	p := &m.planner
+	if !p.planned || p.wantedStale || m.viewDigest() != p.digest {
+		return false
+	}
+	p.stale = false
+	return true
+}
+
+// assigned lists the assignments to this peer.
+func (m *Machine) assigned() []int {
+	p := &m.planner
+	if shared := m.config.Shared.plan(p.digest); shared != nil {
+		return shared.mine[placement.PeerID(m.self)]
+	}
+	var mine []int
+	for i := range p.plan.Assignments {
+		if crdt.PeerID(p.plan.Assignments[i].Peer) == m.self {
+			mine = append(mine, i)
 		}
 	}
-	m.dropRefusals()
+	return mine
 }
 
 // gatherWanted lists all replicas of all workloads in force.
 func (m *Machine) gatherWanted() {
 	p := &m.planner
 	p.wantedStale = false
-	p.epoch++
-	p.base, p.spans = p.base[:0], p.spans[:0]
-	p.index = make(map[placement.ReplicaID]int32, len(p.index))
+	p.spans, p.asks = p.spans[:0], ViewDigest{}
+	number := 0
 	for _, key := range m.sortedKeys() {
 		o := m.objects[key]
 		if o.workload == nil || m.isAside(sitePlan, key.String(), o.digest) {
 			continue
 		}
-		from := len(p.base)
-		p.base = append(p.base, o.wanted...)
-		p.spans = append(p.spans, span{object: o, from: from, to: len(p.base)})
-		for i := from; i < len(p.base); i++ {
-			p.index[p.base[i].Replica] = int32(i)
+		if o.asks == (ViewDigest{}) {
+			o.asks = asksOf(o)
 		}
+		p.asks.add(o.asks)
+		to := number + max(o.workload.Replicas, 0)
+		p.spans = append(p.spans, span{object: o, from: number, to: to})
+		number = to
 	}
+	if p.wantedList = m.config.Shared.list(p.asks); p.wantedList == nil {
+		p.wantedList = listOf(p.spans, number)
+		m.config.Shared.keepList(p.asks, p.wantedList)
+	}
+}
+
+func listOf(spans []span, number int) *wantedList {
+	l := &wantedList{base: make([]placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number)}
+	for _, s := range spans {
+		if s.object.wanted == nil {
+			s.object.wanted = wantedOf(s.object.workload)
+		}
+		l.base = append(l.base, s.object.wanted...)
+	}
+	for i := range l.base {
+		l.index[l.base[i].Replica] = int32(i)
+	}
+	return l
 }
 
 func (m *Machine) sortedKeys() []crdt.Key {
 	return slices.SortedFunc(maps.Keys(m.objects), compareKeys)
 }
 
-// buildView makes the view from members, rows and workloads.
+// buildView makes the view from members, rows and workloads. Where nothing is wanted nothing else counts.
 func (m *Machine) buildView() {
 	p := &m.planner
 	v := &p.view
-	v.Peers, v.Incumbents, v.Refusals = v.Peers[:0], v.Incumbents[:0], v.Refusals[:0]
+	v.Peers, v.Wanted, v.Incumbents, v.Refusals = v.Peers[:0], v.Wanted[:0], v.Incumbents[:0], v.Refusals[:0]
+	p.ranges = p.ranges[:0]
 	p.progress = slices.Grow(p.progress[:0], len(p.base))[:len(p.base)]
 	clear(p.progress)
-	for _, id := range m.peerIDs() {
-		peer, ok := m.viewPeer(id)
-		if !ok {
-			continue
-		}
-		v.Peers = append(v.Peers, peer)
-		if r := m.rows[id]; r != nil && peer.Live {
-			v.Incumbents = append(v.Incumbents, r.incumbents...)
-			v.Refusals = append(v.Refusals, r.refusals...)
-			m.countProgress(r, &peer)
-		}
+	p.built = m.viewDigest()
+	if len(p.base) > 0 {
+		m.viewPeers()
 	}
-	v.Wanted = v.Wanted[:0]
-	p.ranges = p.ranges[:0]
 	for _, s := range p.spans {
 		from := len(v.Wanted)
 		v.Wanted = append(v.Wanted, p.base[s.from:s.to]...)
@@ -135,9 +184,29 @@ func (m *Machine) buildView() {
 	}
 }
 
-// viewPeer is a peer as planning sees it: its own row before what gossip says of its room. False for one that left.
-func (m *Machine) viewPeer(id crdt.PeerID) (placement.Peer, bool) {
-	peer := placement.Peer{ID: placement.PeerID(id), Name: m.peerName(id)}
+// viewPeers puts into the view who is here, what they hold and what they refuse.
+func (m *Machine) viewPeers() {
+	v := &m.planner.view
+	for _, id := range m.peerIDs() {
+		r := m.rows[id]
+		peer, ok := m.viewPeer(id, r)
+		if !ok {
+			continue
+		}
+		peer.Name = m.peerName(id)
+		v.Peers = append(v.Peers, peer)
+		if r != nil && peer.Live {
+			v.Incumbents = append(v.Incumbents, r.incumbents...)
+			v.Refusals = append(v.Refusals, r.refusals...)
+			m.countProgress(r, &peer)
+		}
+	}
+}
+
+// viewPeer is a peer as planning sees it, without its name: its own row before what gossip says of its room. False for
+// one that left.
+func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
+	peer := placement.Peer{ID: placement.PeerID(id)}
 	if id == m.self {
 		peer.Live, peer.Health = true, placement.Health(m.health)
 		peer.Room = roomOf(m.room)
@@ -149,7 +218,7 @@ func (m *Machine) viewPeer(id crdt.PeerID) (placement.Peer, bool) {
 		peer.Live, peer.Health = n.live(), placement.Health(n.Health)
 		peer.Room = roomOf(n.Room)
 	}
-	if r := m.rows[id]; r != nil {
+	if r != nil {
 		peer.Labels, peer.Draining = r.observation.Labels, r.observation.Draining
 		peer.Room = resources(r.observation.CPUMillis, r.observation.Memory)
 	}
@@ -159,19 +228,8 @@ func (m *Machine) viewPeer(id crdt.PeerID) (placement.Peer, bool) {
 // countProgress notes what a peer's instances mean for the rollouts of their workloads.
 func (m *Machine) countProgress(r *row, peer *placement.Peer) {
 	p := &m.planner
-	if r.epoch != p.epoch {
-		r.epoch = p.epoch
-		r.slots = make([]int32, len(r.incumbents))
-		for i := range r.incumbents {
-			slot, ok := p.index[r.incumbents[i].Replica]
-			if !ok {
-				slot = -1
-			}
-			r.slots[i] = slot
-		}
-	}
-	for i, slot := range r.slots {
-		if slot >= 0 {
+	for i := range r.incumbents {
+		if slot, ok := p.index[r.incumbents[i].Replica]; ok {
 			p.progress[slot].count(&p.base[slot], &r.incumbents[i], peer)
 		}
 	}
@@ -184,20 +242,32 @@ const mostCulprits = 16
 // tryPlan plans. Where that fails it finds the workloads that make it fail, sets them aside and
 // plans the others. False: it fails without any, and the plan before stands.
 func (m *Machine) tryPlan() (placement.Plan, bool) {
-	plan, failure := m.planFirst(len(m.planner.spans))
+	plan, failure := m.planAll()
 	for range mostCulprits {
 		if failure == "" || !m.blame(failure) {
 			break
 		}
 		m.gatherWanted()
-		m.buildView()
-		plan, failure = m.planFirst(len(m.planner.spans))
+		plan, failure = m.planAll()
 	}
 	if failure != "" {
 		m.note(Note{Warning: true, Reason: "PlanFailed", Text: "the plan before stands: " + failure})
 		return placement.Plan{}, false
 	}
 	return plan, true
+}
+
+// planAll plans everything that is wanted.
+func (m *Machine) planAll() (plan placement.Plan, failure string) {
+	digest := m.viewDigest()
+	if shared := m.config.Shared.plan(digest); shared != nil {
+		return shared.plan, ""
+	}
+	m.buildView()
+	if plan, failure = m.planFirst(len(m.planner.spans)); failure == "" {
+		m.config.Shared.keepPlan(digest, plan)
+	}
+	return plan, failure
 }
 
 // blame sets aside the workload without which, and without those after it, planning does not fail.

@@ -138,8 +138,8 @@ func (m *Machine) ReplicasOf(key crdt.Key) []ReplicaView {
 		}
 	}
 	m.collect(byID, func(r *row, i int) bool {
-		if r.epoch == p.epoch && r.slots[i] >= 0 {
-			return from <= int(r.slots[i]) && int(r.slots[i]) < to
+		if slot, wanted := p.index[r.incumbents[i].Replica]; wanted {
+			return from <= int(slot) && int(slot) < to
 		}
 		return keyOf(r.observation.Instances[i].Workload) == key
 	})
@@ -214,6 +214,9 @@ func (m *Machine) explain(replica placement.ReplicaID) (verdicts []placement.Ver
 			verdicts = nil
 		}
 	}()
+	if m.planner.built != m.planner.digest {
+		m.buildView()
+	}
 	return m.planner.view.Explain(m.planner.plan, replica)
 }
 

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"maps"
-	"slices"
 
 	"shoal/crdt"
 	"shoal/gossip"
@@ -18,15 +16,11 @@ import (
 
 // row is what a peer said of itself last, with what planning needs of it worked out once.
 type row struct {
-	version     replication.Version
-	at          time.Duration // when it came
-	news        bool          // it came after its peer was last said to be away
-	firstHand   time.Duration // when its peer itself said so, since then; 0: only others did
-	observation *wire.Observation
-	incumbents  []placement.Incumbent // one for each instance, in the same order
-	refusals    []placement.Refusal
-	slots       []int32 // for each incumbent its place among the wanted replicas, or -1
-	epoch       uint64  // of the wanted replicas that slots are for
+	version   replication.Version
+	at        time.Duration // when it came
+	news      bool          // it came after its peer was last said to be away
+	firstHand time.Duration // when its peer itself said so, since then; 0: only others did
+	*said
 }
 
 // takeRow keeps a newer row of another peer. One that cannot be read is set aside, and the one before stands.
@@ -34,13 +28,11 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	if sealed.Peer == m.self {
 		return
 	}
-	content := sha256.Sum256(sealed.Body)
-	if m.isAsideNow(siteDecode, string(sealed.Peer), content) {
+	if len(m.asides) > 0 && m.isAsideNow(siteDecode, string(sealed.Peer), sha256.Sum256(sealed.Body)) {
 		return
 	}
-	name := asideName(siteDecode, string(sealed.Peer))
-	failing := m.asides[name] != nil // since an earlier row: that is said once
-	observation, failed, err := m.readRow(sealed)
+	failing := len(m.asides) > 0 && m.asides[asideName(siteDecode, string(sealed.Peer))] != nil // since an earlier row: that is said once
+	read, failed, err := m.readRow(sealed)
 	if err != nil {
 		if !failing {
 			m.note(Note{Warning: true, Reason: "Invalid", Peer: sealed.Peer,
@@ -48,32 +40,40 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		}
 		subject := "the row of " + m.peerName(sealed.Peer)
 		if failed {
-			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: content, Text: err.Error()})
+			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: sha256.Sum256(sealed.Body), Text: err.Error()})
 		} else {
 			m.audit(AuditEntry{Reason: "invalid", Subject: subject, Writer: sealed.Peer, From: from, Text: err.Error()})
 		}
 		return
 	}
 	if failing {
-		m.dropAside(name)
+		m.dropAside(asideName(siteDecode, string(sealed.Peer)))
 	}
 	if from == sealed.Peer {
-		m.measure(sealed, observation.At)
+		m.measure(sealed, read.observation.At)
 	}
-	m.rowOfFloor(sealed.Peer, observation)
-	m.setRow(sealed.Peer, newRow(sealed.Peer, observation), sealed.Version)
+	m.rowOfFloor(sealed.Peer, read.observation)
+	m.setRow(sealed.Peer, read, sealed.Version)
 	m.rowCame(from, sealed.Peer)
 }
 
-func (m *Machine) readRow(sealed replication.Row) (o *wire.Observation, failed bool, err error) {
+func (m *Machine) readRow(sealed replication.Row) (read *said, failed bool, err error) {
+	if read = m.config.Shared.row(&sealed); read != nil {
+		return read, false, nil
+	}
 	defer func() {
 		if r := recover(); r != nil {
-			o, failed, err = nil, true, fmt.Errorf("reading it failed: %s", panicText(r))
+			read, failed, err = nil, true, fmt.Errorf("reading it failed: %s", panicText(r))
 		}
 	}()
 	m.trip(siteDecode, string(sealed.Peer))
-	o, err = m.config.Decode(sealed.Body)
-	return o, false, err
+	o, err := m.config.Decode(sealed.Body)
+	if err != nil {
+		return nil, false, err
+	}
+	read = sayingOf(sealed.Peer, o)
+	m.config.Shared.keepRow(&sealed, read)
+	return read, false, nil
 }
 
 // rowOfFloor looks again at what of forgetting waited for another peer's word.
@@ -85,40 +85,23 @@ func (m *Machine) rowOfFloor(peer crdt.PeerID, o *wire.Observation) {
 	}
 }
 
-func newRow(peer crdt.PeerID, o *wire.Observation) *row {
-	r := &row{observation: o, news: true}
-	r.incumbents = make([]placement.Incumbent, len(o.Instances))
-	for i, in := range o.Instances {
-		r.incumbents[i] = incumbentOf(peer, in)
+func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Version) {
+	r := m.rows[peer]
+	if r == nil {
+		r = &row{}
+		m.rows[peer] = r
+		m.moved(peer)
+	} else if !samePlanning(r.said, read) {
+		m.moved(peer)
 	}
-	for _, refused := range o.Refusals {
-		r.refusals = append(r.refusals, refusalOf(peer, o.At, refused))
-	}
-	return r
-}
-
-func (m *Machine) setRow(peer crdt.PeerID, r *row, version replication.Version) {
-	old := m.rows[peer]
-	r.version, r.at = version, m.now.Elapsed
-	m.rows[peer] = r
+	*r = row{version: version, at: m.now.Elapsed, news: true, said: read}
 	m.touched = true
-	if old == nil || !samePlanning(old, r) {
-		m.planner.stale = true
-	} else {
-		r.slots, r.epoch = old.slots, old.epoch
-	}
 }
 
 // samePlanning says whether two rows of one peer mean the same to a plan.
-func samePlanning(a, b *row) bool {
-	return a.observation.CPUMillis == b.observation.CPUMillis &&
-		a.observation.Memory == b.observation.Memory &&
-		a.observation.Draining == b.observation.Draining &&
-		maps.Equal(a.observation.Labels, b.observation.Labels) &&
-		slices.Equal(a.incumbents, b.incumbents) &&
-		slices.EqualFunc(a.refusals, b.refusals, func(x, y placement.Refusal) bool {
-			return x.Replica == y.Replica && x.Revision == y.Revision && x.Reason == y.Reason
-		})
+func samePlanning(a, b *said) bool {
+	return a.about == b.about && a.holds == b.holds &&
+		a.observation.CPUMillis == b.observation.CPUMillis && a.observation.Memory == b.observation.Memory
 }
 
 // observe makes this peer's own row from what it holds, where that has changed.
@@ -154,7 +137,7 @@ func (m *Machine) observe() {
 		return
 	}
 	m.body, m.unsealed = body, true
-	m.setRow(m.self, newRow(m.self, o), replication.Version{Boot: m.config.Boot, Sequence: m.sequence})
+	m.setRow(m.self, sayingOf(m.self, o), replication.Version{Boot: m.config.Boot, Sequence: m.sequence})
 }
 
 func (m *Machine) observed(in *instance) wire.Instance {
@@ -204,7 +187,7 @@ func (m *Machine) sealRow() {
 	stamped := *own.observation
 	stamped.At = millis(m.now.Wall)
 	stamped.Latest = uint64(m.lastOwn)
-	own.observation = &stamped
+	own.said = own.restamped(&stamped)
 	own.version = replication.Version{Boot: m.config.Boot, Sequence: m.sequence}
 	own.at = m.now.Elapsed
 	sealed := replication.SealRow(replication.Row{
