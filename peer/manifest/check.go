@@ -82,6 +82,10 @@ func (c *checker) value(p place, v reflect.Value, f *field) {
 	if p.node.null() {
 		return
 	}
+	if p.node.decoded != nil {
+		v.Set(reflect.ValueOf(p.node.decoded))
+		return
+	}
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()

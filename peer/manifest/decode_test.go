@@ -50,7 +50,7 @@ spec:
         emptyDir: {}
 `
 
-func decodeOne(t *testing.T, text string) Document {
+func decodeOne(t testing.TB, text string) Document {
 	t.Helper()
 	documents, err := Decode("web.yaml", []byte(text))
 	if err != nil {

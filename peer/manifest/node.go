@@ -17,6 +17,7 @@ type node struct {
 	entries      []entry
 	items        []*node
 	size         int // values in it, itself included
+	decoded      any // the struct that it stands for, where that is known; else nil
 }
 
 type nodeKind uint8
@@ -120,6 +121,9 @@ func (n *node) tree() any {
 	return n.value
 }
 
+// decoded stands in a tree for what was read before, as one of the structs of kinds.go, and found valid.
+type decoded struct{ value any }
+
 // nodeOf gives a tree the form that decoding works on, without places.
 func nodeOf(tree any) *node {
 	switch value := tree.(type) {
@@ -137,6 +141,8 @@ func nodeOf(tree any) *node {
 		return n
 	case nil, string, bool, json.Number:
 		return &node{value: value}
+	case decoded:
+		return &node{kind: mapping, decoded: value.value}
 	default:
 		return &node{value: json.Number(fmt.Sprint(value))}
 	}

@@ -65,16 +65,13 @@ func Read(key crdt.Key, tree map[string]any) (*Workload, Faults) {
 func (d deployment) workload(key crdt.Key) Workload {
 	pod := d.Spec.Template.Spec
 	w := Workload{
-		Key:             key,
-		Replicas:        int(*orDefault(d.Spec.Replicas, 1)),
-		Revision:        revision(d.Spec.Template),
-		NodeSelector:    pod.NodeSelector,
-		GraceSeconds:    *orDefault(pod.TerminationGracePeriodSeconds, 30),
-		MaxSurge:        d.Spec.surge(),
-		Labels:          d.Spec.Template.Metadata.Labels,
-		MinReadySeconds: d.Spec.MinReadySeconds,
-		Restarts:        restarts(d.Metadata.Annotations),
+		Key:          key,
+		Revision:     revision(d.Spec.Template),
+		NodeSelector: pod.NodeSelector,
+		GraceSeconds: *orDefault(pod.TerminationGracePeriodSeconds, 30),
+		Labels:       d.Spec.Template.Metadata.Labels,
 	}
+	w.beside(&d)
 	for _, c := range pod.Containers {
 		spec := c.spec(&pod)
 		w.Template.Containers = append(w.Template.Containers, spec)
@@ -82,6 +79,14 @@ func (d deployment) workload(key crdt.Key) Workload {
 		w.RequestMemoryBytes += c.request("memory").Whole()
 	}
 	return w
+}
+
+// beside sets what an object says beside its template.
+func (w *Workload) beside(d *deployment) {
+	w.Replicas = int(*orDefault(d.Spec.Replicas, 1))
+	w.MaxSurge = d.Spec.surge()
+	w.MinReadySeconds = d.Spec.MinReadySeconds
+	w.Restarts = restarts(d.Metadata.Annotations)
 }
 
 func orDefault(value *int64, fallback int64) *int64 {

@@ -1,0 +1,86 @@
+package manifest
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"shoal/crdt"
+)
+
+// TestRereadIsRead changes an object step by step, in any way a merge can, and reads it from what it was and anew.
+func TestRereadIsRead(t *testing.T) {
+	d := decodeOne(t, web)
+	start, err := Flatten(d.Key.Kind, d.Tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := rapid.SampledFrom([]crdt.Path{
+		"metadata/annotations/note", "metadata/annotations/shoal~1restart.1", "metadata/annotations/shoal~1restart.x", "metadata/labels/app", "metadata/labels/~1",
+		"metadata/name", "metadata", "spec/replicas", "spec/minReadySeconds", "spec/strategy/rollingUpdate/maxSurge", "spec/selector/matchLabels/app",
+		"spec/selector/matchLabels/tier", "spec", "spec/unknown", "spec/template", "spec/template-x", "spec/template/metadata/labels/app", "spec/template/metadata/labels/tier",
+		"spec/template/spec/containers/name=web/image", "spec/template/spec/nodeSelector/disk", "spec/template/spec/terminationGracePeriodSeconds", "status",
+	})
+	value := rapid.SampledFrom([]string{`"web"`, `"x"`, `3`, `-1`, `"25%"`, `{}`, `[]`, `not json`, ``})
+	short, long := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		fields := map[crdt.Path]json.RawMessage{}
+		for path, value := range start {
+			fields[path] = value
+		}
+		var before []crdt.Field
+		var was *Workload
+		for range rapid.IntRange(1, 8).Draw(t, "steps") {
+			now := asFields(fields)
+			want, wantFaults := Read(d.Key, Tree(d.Key, now))
+			got, gotFaults := Reread(d.Key, now, before, was)
+			if diff := cmp.Diff(want, got) + cmp.Diff(wantFaults, gotFaults); diff != "" {
+				t.Fatalf("(-Read +Reread):\n%s", diff)
+			}
+			if wantFaults == nil {
+				template, rest := withTemplate(now)
+				if old, _ := withTemplate(before); was != nil && slices.EqualFunc(template, old, sameValue) && was.reread(d.Key, rest) != nil {
+					short++
+				} else {
+					long++
+				}
+				before, was = now, got
+			}
+			for range rapid.IntRange(1, 2).Draw(t, "changes") {
+				at := path.Draw(t, "path")
+				if fields[at] = json.RawMessage(value.Draw(t, "value")); len(fields[at]) == 0 {
+					delete(fields, at)
+				}
+			}
+		}
+	})
+	if short == 0 || long == 0 {
+		t.Errorf("%d valid objects were read from what they were, %d anew: both are to be tried", short, long)
+	}
+}
+
+// BenchmarkRead measures how long an object is read of which one annotation has changed: anew, and from what it was.
+func BenchmarkRead(b *testing.B) {
+	d := decodeOne(b, web)
+	flat, err := Flatten(d.Key.Kind, d.Tree)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := asFields(flat)
+	was, _ := Read(d.Key, Tree(d.Key, before))
+	flat["metadata/annotations/note"] = json.RawMessage(`"x"`)
+	fields := asFields(flat)
+	b.Run("anew", func(b *testing.B) {
+		for range b.N {
+			Read(d.Key, Tree(d.Key, fields))
+		}
+	})
+	b.Run("from-what-it-was", func(b *testing.B) {
+		for range b.N {
+			Reread(d.Key, fields, before, was)
+		}
+	})
+}
