@@ -12,6 +12,7 @@ import (
 type disk interface {
 	create(path string) (file, error) // new and empty, or emptied
 	open(path string) (file, error)
+	openSynced(path string) (file, error) // what is written to it is on disk when WriteAt returns: its Sync has nothing to do
 	rename(from, to string) error
 	remove(path string) error
 	syncDir(dir string) error

@@ -38,6 +38,7 @@ type fullFile struct {
 func (d *fullDisk) wrap(f file, err error) (file, error) { return &fullFile{file: f, disk: d}, err }
 func (d *fullDisk) create(path string) (file, error)     { return d.wrap(d.realDisk.create(path)) }
 func (d *fullDisk) open(path string) (file, error)       { return d.wrap(d.realDisk.open(path)) }
+func (d *fullDisk) openSynced(path string) (file, error) { return d.wrap(d.realDisk.openSynced(path)) }
 
 func (d *fullDisk) transact(path string, _ bool, write func() error) error {
 	if d.full.Load() && d.way == transactions {

@@ -20,7 +20,7 @@ func (s *Store) resume(id storeID, found *recovered, reads *[2]segmentRead) erro
 	j := &s.journal
 	j.id = id
 	for i := range j.segments {
-		f, err := s.disk.open(segmentPath(s.dir, i))
+		f, err := s.disk.openSynced(segmentPath(s.dir, i))
 		if err != nil {
 			return err
 		}
