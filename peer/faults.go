@@ -27,9 +27,9 @@ type faults struct {
 
 // decide flushes the machine and survives it if that panics. The machine then goes on behind the event
 // that it was at, so that nothing else is lost, and what it had gathered comes out of the next try.
-func (p *Peer) decide(events []control.Event) control.Output {
+func (p *Peer) decide(events []control.Event, flush func(control.Clock) control.Output) control.Output {
 	for range flushTries {
-		out, fault := p.tryFlush()
+		out, fault := p.try(flush)
 		if fault == "" {
 			return out
 		}
@@ -45,13 +45,13 @@ func (p *Peer) decide(events []control.Event) control.Output {
 	return control.Output{Wake: p.ports.Now().Elapsed + shunnedRest}
 }
 
-func (p *Peer) tryFlush() (out control.Output, fault string) {
+func (p *Peer) try(flush func(control.Clock) control.Output) (out control.Output, fault string) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, fault = control.Output{}, fmt.Sprintf("panic: %v", r)
 		}
 	}()
-	return p.flushing(p.ports.Now()), ""
+	return flush(p.ports.Now()), ""
 }
 
 // shun leaves a message that made the machine fail out from now on: it may come again, from any peer.

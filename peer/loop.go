@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	goruntime "runtime"
+	"slices"
 	"time"
 
 	"shoal/crdt"
@@ -147,20 +149,43 @@ func (p *Peer) memberChanged(member gossip.Member) {
 	}
 }
 
-// flush carries out everything that the machine decided, and returns how long it may sleep.
+// flush lets the machine take in events, answers the writes among them, then carries out everything else that it decides,
+// and returns how long it may sleep.
 func (p *Peer) flush(ctx context.Context, events []control.Event) (time.Duration, error) {
 	for _, event := range events {
 		if !p.faults.shuns(event) && !p.refuses(event) {
 			p.step(event)
 		}
 	}
-	out := p.decide(events)
-	if err := p.commit(&out); err != nil {
+	if slices.ContainsFunc(events, isWrite) {
+		if err := p.handOut(ctx, p.decide(events, p.answering)); err != nil {
+			return 0, err
+		}
+	}
+	out := p.decide(events, p.flushing)
+	if err := p.handOut(ctx, out); err != nil {
 		return 0, err
+	}
+	return p.sleep(out.Wake), nil
+}
+
+func isWrite(event control.Event) bool {
+	_, is := event.(control.Write)
+	return is
+}
+
+// handOut carries out what the machine gave out: what must be on disk first of all, then the answers, and who waits for one
+// goes on before the loop does.
+func (p *Peer) handOut(ctx context.Context, out control.Output) error {
+	if err := p.commit(&out); err != nil {
+		return err
 	}
 	p.changes.raise(out.Version)
 	for _, reply := range out.Replies {
 		p.reply(reply)
+	}
+	if len(out.Replies) > 0 {
+		goruntime.Gosched()
 	}
 	p.acks.take(out.Acks)
 	p.send(out.Send)
@@ -181,7 +206,7 @@ func (p *Peer) flush(ctx context.Context, events []control.Event) (time.Duration
 		p.audit.add(entry)
 	}
 	logNotes(out.Notes)
-	return p.sleep(out.Wake), nil
+	return nil
 }
 
 func (p *Peer) reply(reply control.Reply) {

@@ -40,23 +40,24 @@ type Peer struct {
 	id     trust.PeerID
 	boot   uint64
 
-	machine  *control.Machine // touched by Run's goroutine alone
-	addrs    map[crdt.PeerID]gossip.Member
-	probes   map[runtime.InstanceID]*instanceProbes
-	stepping func(control.Event)                // machine.Step, save in tests
-	flushing func(control.Clock) control.Output // machine.Flush, save in tests
-	audit    *audit
-	trust    *guard
-	intake   *intake
-	box      *mailbox
-	received chan received // intent
-	rows     *rowBox       // observations
-	writes   chan control.Event
-	reads    chan read
-	faults   faults
-	backlog  backlog
-	watch    *watch
-	acks     *acks
+	machine   *control.Machine // touched by Run's goroutine alone
+	addrs     map[crdt.PeerID]gossip.Member
+	probes    map[runtime.InstanceID]*instanceProbes
+	stepping  func(control.Event)                // machine.Step, save in tests
+	flushing  func(control.Clock) control.Output // machine.Flush, save in tests
+	answering func(control.Clock) control.Output // machine.Answer, save in tests
+	audit     *audit
+	trust     *guard
+	intake    *intake
+	box       *mailbox
+	received  chan received // intent
+	rows      *rowBox       // observations
+	writes    chan control.Event
+	reads     chan read
+	faults    faults
+	backlog   backlog
+	watch     *watch
+	acks      *acks
 
 	streams Streams
 	cluster gossip.Cluster
@@ -139,7 +140,7 @@ func (p *Peer) resume() error {
 		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip, Build: p.config.Build,
 		MayWrite: func(id crdt.PeerID) bool { return p.trust.may(trust.PeerID(id), trust.MayWrite) },
 	}, control.Saved{Ops: stored.Ops, Book: stored.Book, Instances: instances, Records: stored.Records})
-	p.stepping, p.flushing = p.machine.Step, p.machine.Flush
+	p.stepping, p.answering, p.flushing = p.machine.Step, p.machine.Answer, p.machine.Flush
 	p.prober = p.ports.Prober(p.runExec, p.box.probe)
 	p.exec = newExecutor(p.runtime, func(d control.Done) { p.answered(d) })
 	for _, instance := range instances {

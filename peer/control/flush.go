@@ -18,10 +18,11 @@ const mostRounds = 4
 // Flush plans once for all facts since the last one, and returns everything to do.
 func (m *Machine) Flush(now Clock) Output {
 	m.now = now
-	if m.begun && len(m.inbox) == 0 && (m.wake == 0 || now.Elapsed < m.wake) {
+	if m.begun && !m.answered && len(m.inbox) == 0 && (m.wake == 0 || now.Elapsed < m.wake) {
 		return Output{Wake: m.wake, Version: m.version}
 	}
 	m.begin()
+	m.answered = false
 	m.watchClock()
 	m.takeIn()
 	m.stage("passing the time", m.passTime)
@@ -138,21 +139,10 @@ func (m *Machine) decide() {
 }
 
 func (m *Machine) finish() Output {
-	if m.touched {
-		m.touched = false
-		m.version++
-	}
-	m.out.Persist = tidy(m.out.Persist)
 	m.out.Notes = m.notes.fresh()
-	m.out.Version = m.version
-	for i := range m.out.Replies {
-		m.out.Replies[i].Version = m.version
-	}
 	m.wake = m.nextWake()
 	m.out.Wake = m.wake
-	out := m.out
-	m.out = Output{}
-	return out
+	return m.handOut()
 }
 
 // nextWake is the earliest of all deadlines.

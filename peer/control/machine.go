@@ -138,6 +138,7 @@ type Machine struct {
 	touched     bool // a reader could see a change since the last flush
 
 	lastRead reading
+	answered bool // writes, since the last Flush
 }
 
 // New returns a machine that resumes from saved.
@@ -145,9 +146,6 @@ func New(config Config, saved Saved) *Machine {
 	config.Tuning = config.Tuning.withDefaults()
 	if config.Decode == nil {
 		config.Decode = decodeRow
-	}
-	if config.Read == nil {
-		config.Read = readForm
 	}
 	if config.Plan == nil {
 		config.Plan = placement.View.Plan

@@ -165,7 +165,7 @@ func (m *Machine) tryForm(key crdt.Key, fields []crdt.Field) (w *manifest.Worklo
 		return m.lastRead.workload, nil, false
 	}
 	m.trip(siteRead, key.String())
-	w, found := m.config.Read(key, fields)
+	w, found := m.readFields(key, fields)
 	if len(found) > 0 {
 		return nil, found.Strings(), false
 	}
@@ -188,6 +188,17 @@ func (r reading) is(key crdt.Key, fields []crdt.Field) bool {
 
 // ownKind says whether objects of this kind are written by peers for themselves, and are no manifests.
 func ownKind(kind string) bool { return kind == "Ticket" || kind == floorKey.Kind }
+
+// readFields reads an object, of which mostly only a part has changed since it was read before.
+func (m *Machine) readFields(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
+	if m.config.Read != nil {
+		return m.config.Read(key, fields)
+	}
+	if old := m.objects[key]; old != nil && old.faults == nil && !old.frozen {
+		return manifest.Reread(key, fields, old.merged.Fields, old.workload)
+	}
+	return readForm(key, fields)
+}
 
 func readForm(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults) {
 	return manifest.Read(key, manifest.Tree(key, fields))
