@@ -10,6 +10,7 @@ import (
 // entry is a retained operation with what is left of its effects.
 type entry struct {
 	op      Op
+	of      *object  // that retains it, or did
 	changes []Change // of op, sorted by path, the last of equal paths; none for a Delete
 	dead    []bool   // which of changes are overwritten; nil: none
 	live    int32    // effects that are not overwritten, existence included
@@ -27,6 +28,13 @@ func newEntry(op Op) *entry {
 	}
 	e.reset()
 	return e
+}
+
+// clone is e for another object, which may overwrite it there.
+func (e *entry) clone() *entry {
+	clone := *e
+	clone.dead = slices.Clone(e.dead)
+	return &clone
 }
 
 // reset makes all effects live again.

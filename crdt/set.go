@@ -201,12 +201,10 @@ func (s *Set) load(op *Op) {
 func (s *Set) Trial(op Op) (Object, bool) {
 	o := &object{key: op.Key}
 	if now := s.objects[op.Key]; now != nil {
-		ops := make([]*entry, len(now.ops))
-		for i, e := range now.ops {
-			ops[i] = newEntry(e.op)
-		}
-		o.rebuild(ops)
 		o.late = now.late
+		for _, e := range now.ops {
+			o.ops = append(o.ops, e.clone())
+		}
 	}
 	if e := newEntry(op); Check(op) == nil && s.refuse(o, e) == Applied {
 		o.take(e)
