@@ -8,26 +8,33 @@ import (
 	"shoal/crdt"
 )
 
-// Reread is Read of fields, of an object that was valid with the fields before and asked to run was. The template is most
-// of an object and rarely changes: where it has not, only what stands beside it is read, and the rest comes from was. Faults are
-// those of Read. fields and before are sorted by path; was may be nil, where there was nothing of that kind.
+// Reread is Read of fields, of an object that was valid with the fields before and asked to run was. Most of an object is its
+// spec, and most of that its template, and these rarely change: where one has not, only what stands beside it is read, and the
+// rest comes from was. Faults are those of Read. fields and before are sorted by path; was may be nil, where there was nothing
+// of that kind.
 func Reread(key crdt.Key, fields, before []crdt.Field, was *Workload) (*Workload, Faults) {
-	template, rest := withTemplate(fields)
-	if was != nil && len(template) > 0 {
-		if old, _ := withTemplate(before); slices.EqualFunc(template, old, sameValue) {
-			if w := was.reread(key, rest); w != nil {
-				return w, nil
+	if was != nil {
+		for _, part := range []string{wholeSpec, onlyTemplate} {
+			same, rest := below(part, fields)
+			if old, _ := below(part, before); len(same) > 0 && slices.EqualFunc(same, old, sameValue) {
+				if w := was.reread(key, rest, part); w != nil {
+					return w, nil
+				}
 			}
 		}
 	}
 	return Read(key, Tree(key, fields))
 }
 
+const (
+	wholeSpec    = "spec/"
+	onlyTemplate = "spec/template/"
+)
+
 func sameValue(a, b crdt.Field) bool { return a.Path == b.Path && bytes.Equal(a.Value, b.Value) }
 
-// withTemplate takes the fields of a template out of those of an object.
-func withTemplate(fields []crdt.Field) (template, rest []crdt.Field) {
-	const prefix = "spec/template/"
+// below takes the fields with a prefix out of those of an object.
+func below(prefix string, fields []crdt.Field) (part, rest []crdt.Field) {
 	from, _ := slices.BinarySearchFunc(fields, prefix, func(f crdt.Field, path string) int { return strings.Compare(string(f.Path), path) })
 	to := from
 	for to < len(fields) && strings.HasPrefix(string(fields[to].Path), prefix) {
@@ -36,20 +43,23 @@ func withTemplate(fields []crdt.Field) (template, rest []crdt.Field) {
 	return fields[from:to], slices.Concat(fields[:from], fields[to:])
 }
 
-// reread is the workload with the same template and other fields beside it; nil where those are not valid.
-func (w *Workload) reread(key crdt.Key, rest []crdt.Field) *Workload {
+// reread is the workload with the same part and other fields beside it; nil where those are not valid.
+func (w *Workload) reread(key crdt.Key, rest []crdt.Field, part string) *Workload {
 	tree := Tree(key, rest)
-	spec, ok := tree["spec"].(map[string]any)
-	if !ok {
-		return nil
+	if part == wholeSpec {
+		tree["spec"] = decoded{deploymentSpec{}}
+	} else if spec, ok := tree["spec"].(map[string]any); ok {
+		spec["template"] = decoded{template{Metadata: templateMetadata{Labels: w.Labels}}}
 	}
-	spec["template"] = decoded{template{Metadata: templateMetadata{Labels: w.Labels}}}
 	object, faults := validate(key, tree)
 	if len(faults) > 0 {
 		return nil
 	}
 	d := object.Interface().(deployment)
 	now := *w
-	now.beside(&d)
+	now.Restarts = restarts(d.Metadata.Annotations)
+	if part == onlyTemplate {
+		now.beside(&d)
+	}
 	return &now
 }

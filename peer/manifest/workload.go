@@ -70,6 +70,7 @@ func (d deployment) workload(key crdt.Key) Workload {
 		NodeSelector: pod.NodeSelector,
 		GraceSeconds: *orDefault(pod.TerminationGracePeriodSeconds, 30),
 		Labels:       d.Spec.Template.Metadata.Labels,
+		Restarts:     restarts(d.Metadata.Annotations),
 	}
 	w.beside(&d)
 	for _, c := range pod.Containers {
@@ -81,12 +82,11 @@ func (d deployment) workload(key crdt.Key) Workload {
 	return w
 }
 
-// beside sets what an object says beside its template.
+// beside sets what a spec says beside its template.
 func (w *Workload) beside(d *deployment) {
 	w.Replicas = int(*orDefault(d.Spec.Replicas, 1))
 	w.MaxSurge = d.Spec.surge()
 	w.MinReadySeconds = d.Spec.MinReadySeconds
-	w.Restarts = restarts(d.Metadata.Annotations)
 }
 
 func orDefault(value *int64, fallback int64) *int64 {
