@@ -33,12 +33,9 @@ func (v *view) showOwners(r *http.Request, res *resource, objects []object) {
 func managedFields(res *resource, o *crdt.Object) []any {
 	list := []any{}
 	for _, m := range manifest.ManagedBy(o.Key, o.Fields) {
-		entry := object{"manager": m.Manager, "operation": operationOf(m.Manager), "apiVersion": res.apiVersion(),
-			"fieldsType": "FieldsV1", "fieldsV1": m.FieldsV1, "user": m.User}
-		if m.Latest.Time != 0 {
-			entry["time"] = timestamp(wallTime(m.Latest.Time))
-		}
-		list = append(list, entry)
+		list = append(list, object{"manager": m.Manager, "operation": operationOf(m.Manager), "apiVersion": res.apiVersion(),
+			"fieldsType": "FieldsV1", "fieldsV1": m.FieldsV1, "user": m.User,
+			"time": timestamp(wallTime(m.Latest.Time))})
 	}
 	return list
 }

@@ -101,3 +101,20 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 }
+
+// TestAPatchOwnsNothingElse checks that who changes the env does not come to own a port of which the manifest leaves the protocol out:
+// else leaving the port out of the manifest would not remove it.
+func TestAPatchOwnsNothingElse(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	withPort := strings.Replace(webManifest, "        env: ", "        ports: [{containerPort: 80, name: http}]\n        env: ", 1)
+	c.apply(withPort)
+	c.must(200, "PATCH", deploymentsPath+"/web?fieldManager=shoal-set", "application/strategic-merge-patch+json",
+		`{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"COLOR","value":"red"}]}]}}}}`)
+	if changes := history(c)[0].Changes; len(changes) != 2 {
+		t.Errorf("it changed %+v", changes)
+	}
+	c.apply(webManifest)
+	if ports := dig(t, c.get(deploymentsPath+"/web"), "spec.template.spec.containers.0.ports"); ports != nil {
+		t.Errorf("the port was left out, and still there is %v", ports)
+	}
+}

@@ -107,6 +107,11 @@ func (w *flattener) item(path string, f *field, index int, item any) {
 		return
 	}
 	w.value(below, &field{of: f.of.Elem()}, entry)
+	for _, key := range f.keys {
+		if scalarText(entry[key]) == "" { // Tree shows it all the same: whoever wrote the entry owns it
+			w.fields[crdt.Path(below+"/"+key)] = encode(f.keyField(key).fallback)
+		}
+	}
 }
 
 // allServers says whether nothing of a struct is the user's.

@@ -11,7 +11,7 @@ import (
 // Managed is what one owner has of an object.
 type Managed struct {
 	Owner
-	Latest crdt.Stamp // of what it wrote itself and is in force; zero where it only shares what others wrote
+	Latest crdt.Stamp // of the writes that made its fields what they are
 	// FieldsV1 names its fields as Kubernetes does (sigs.k8s.io/structured-merge-diff, fieldpath): a tree of JSON whose keys are
 	// "f:NAME" for a member, `k:{"name":"web"}` for an entry of a list with a key, and "." for such an entry itself.
 	FieldsV1 json.RawMessage
@@ -32,7 +32,7 @@ func ManagedBy(key crdt.Key, current []crdt.Field) []Managed {
 	for owner, fields := range of {
 		m := Managed{Owner: owner}
 		for _, f := range fields {
-			if f.Manager == owner.Manager && f.User == owner.User && f.Writer.Compare(m.Latest) > 0 {
+			if f.Writer.Compare(m.Latest) > 0 {
 				m.Latest = f.Writer
 			}
 		}

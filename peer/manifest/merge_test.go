@@ -101,9 +101,10 @@ type userEdit struct {
 
 func (e userEdit) String() string { return e.name }
 
+// What is added comes after all that an object may have, so that what is first stays first.
 var changesByPeople = []userEdit{
-	{"add a container", addTo("containers", "name", "zz-added", "image", "x/added")},
-	{"add another container", addTo("containers", "name", "zz-other", "image", "x/other")},
+	{"add a container", addTo("containers", "name", "zzzzzzzzz-added", "image", "x/added")},
+	{"add another container", addTo("containers", "name", "zzzzzzzzz-other", "image", "x/other")},
 	{"add a volume", addTo("volumes", "name", "zz-volume", "emptyDir", map[string]any{})},
 	{"add a variable", addToFirst("env", "name", "ZZ", "value", "1")},
 	{"add another variable", addToFirst("env", "name", "ZZZ", "value", "2")},
