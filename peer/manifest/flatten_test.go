@@ -38,6 +38,7 @@ func TestFlatten(t *testing.T) {
 		c + "/env/name=GREETING/value":      `"hello"`,
 		c + "/ports/containerPort=8080,protocol=TCP/containerPort": `8080`,
 		c + "/ports/containerPort=8080,protocol=TCP/name":          `"http"`,
+		c + "/ports/containerPort=8080,protocol=TCP/protocol":      `"TCP"`,
 		c + "/resources/requests/cpu":                              `"50m"`,
 		c + "/resources/requests/memory":                           `"32Mi"`,
 		c + "/resources/limits/memory":                             `"64Mi"`,
