@@ -3,22 +3,26 @@ package crdt
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 )
 
 // Buckets is the number of parts that the objects of a Set are divided into, for paging through them.
 const Buckets = 256
 
-// Bucket returns the part that holds key: the first byte of the SHA-256 of its strings, each
-// ended by a zero byte.
-func (k Key) Bucket() uint16 {
+// Hash names a key in 32 bytes: the SHA-256 of its strings, each after its length as an unsigned varint.
+func (k Key) Hash() [32]byte {
 	var space [128]byte
 	text := space[:0]
 	for _, part := range [...]string{k.Kind, k.Namespace, k.Name} {
-		text = append(append(text, part...), 0)
+		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
 	}
-	return uint16(sha256.Sum256(text)[0])
+	return sha256.Sum256(text)
 }
+
+// Bucket returns the part that holds key: the first byte of its hash. A store that keeps objects in the order of their hashes is
+// therefore filled part by part by who goes through these pages.
+func (k Key) Bucket() uint16 { return uint16(k.Hash()[0]) }
 
 // Compare orders keys by kind, namespace and name.
 func (k Key) Compare(other Key) int {

@@ -9,6 +9,7 @@ import (
 // applier changes records within one transaction and keeps their tallies.
 type applier struct {
 	tx     *bbolt.Tx
+	fill   float64 // how full pages of operations are left when they are split; 0: not decided yet
 	counts tallies
 	ended  int64 // bytes of the history of ended objects; -1 until it is needed
 }
@@ -21,6 +22,9 @@ func newApplier(tx *bbolt.Tx) (*applier, error) {
 // apply makes the changes of all frames after the one numbered applied. It does nothing to what is already so.
 func (a *applier) apply(frames []frame, applied uint64) error {
 	records, additions := latest(frames, applied)
+	if a.fill == 0 {
+		a.fill = fillFor(records)
+	}
 	for _, c := range records {
 		if err := a.change(c); err != nil {
 			return err
@@ -32,6 +36,27 @@ func (a *applier) apply(frames []frame, applied uint64) error {
 		}
 	}
 	return nil
+}
+
+// fillFor is how full pages are left: nearly full where what is written crowds into a small part of the tree, as in a
+// fill, and hardly anything will come between it; else half.
+func fillFor(records []change) float64 {
+	const crowd, parts, most = 1024, 256, 256 / 8
+	var seen [parts]bool
+	number, different := 0, 0
+	for _, c := range records {
+		if c.bucket != opsBucket {
+			continue
+		}
+		if number++; !seen[c.key[0]] {
+			seen[c.key[0]] = true
+			different++
+		}
+	}
+	if number >= crowd && different <= most {
+		return buildFill
+	}
+	return bbolt.DefaultFillPercent
 }
 
 func (a *applier) change(c change) error {
@@ -61,6 +86,9 @@ func (a *applier) putSealed(bucket string, key, value []byte) error {
 	records, err := a.tx.CreateBucketIfNotExists([]byte(bucket))
 	if err != nil {
 		return err
+	}
+	if bucket == opsBucket && a.fill != 0 {
+		records.FillPercent = a.fill
 	}
 	if old := records.Get(key); old != nil {
 		a.counts.drop(bucket, old)

@@ -113,7 +113,7 @@ func (b *builder) describe(id storeID, boot uint64) error {
 
 // apply takes in what the journal held.
 func (b *builder) apply(frames []frame) error {
-	a := &applier{tx: b.tx, counts: b.counts, ended: -1}
+	a := &applier{tx: b.tx, fill: buildFill, counts: b.counts, ended: -1}
 	return a.apply(frames, 0)
 }
 

@@ -89,14 +89,10 @@ func opKey(op crdt.Op) []byte {
 	return append(out, op.Hash[:16]...)
 }
 
-// objectKey is 16 bytes that stand for an object.
+// objectKey is 16 bytes that stand for an object. That they begin with the object's bucket makes a fill, which goes from bucket to
+// bucket, write to one place of the tree at a time.
 func objectKey(key crdt.Key) []byte {
-	var object []byte
-	for _, part := range []string{key.Kind, key.Namespace, key.Name} {
-		object = binary.AppendUvarint(object, uint64(len(part)))
-		object = append(object, part...)
-	}
-	hash := sha256.Sum256(object)
+	hash := key.Hash()
 	return hash[:16]
 }
 

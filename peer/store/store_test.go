@@ -228,3 +228,43 @@ func TestCreationIsAtomic(t *testing.T) {
 		t.Error("the half made file is still there:", err)
 	}
 }
+
+// TestAFillGoesThroughTheTreeOnce checks that objects in the order of a fill have keys of one part of the tree after another, and that
+// pages are left nearly full only then.
+func TestAFillGoesThroughTheTreeOnce(t *testing.T) {
+	set, last := crdt.NewSet(), byte(0)
+	for n := range 500 {
+		set.Add(sized(n))
+	}
+	for _, key := range set.KeysAfter(crdt.Key{}, 500) {
+		at := objectKey(key)
+		if at[0] < last {
+			t.Fatalf("%s comes after part %d, and belongs to part %d", key, last, at[0])
+		}
+		last = at[0]
+	}
+	numbers := make([]int, 40_000)
+	for n := range numbers {
+		numbers[n] = n
+	}
+	changes := func(numbers []int) (all []change) {
+		for _, n := range numbers {
+			all = append(all, change{kind: putRecord, bucket: opsBucket, key: objectKey(sizedKey(n))})
+		}
+		return all
+	}
+	for _, x := range []struct {
+		about   string
+		changes []change
+		want    float64
+	}{
+		{"a fill", changes(inPages(numbers)[1000:2500]), buildFill},
+		{"writes by many", changes(numbers[:2000]), bbolt.DefaultFillPercent},
+		{"a few writes", changes(numbers[:10]), bbolt.DefaultFillPercent},
+		{"nothing", nil, bbolt.DefaultFillPercent},
+	} {
+		if got := fillFor(x.changes); got != x.want {
+			t.Errorf("%s leaves pages %v full, want %v", x.about, got, x.want)
+		}
+	}
+}
