@@ -90,6 +90,9 @@ func (m *Machine) rowsNow() int {
 }
 
 func (m *Machine) takeEvent(event Event) {
+	if _, ok := event.(Received); !ok {
+		m.decided = false
+	}
 	switch e := event.(type) {
 	case Write:
 		m.write(e)
@@ -124,18 +127,26 @@ func (m *Machine) eventFailed(event Event, failure string) {
 }
 
 // decide plans, follows the plan and takes each instance a rung further, and does so again while
-// that changed what this peer says of itself: the plan at the end is one of the view at the end.
+// that changed what this peer says of itself: the plan at the end is one of the view at the end. Where nothing has
+// happened that it looks at it would do nothing, and is left out.
 func (m *Machine) decide() {
+	if m.decided && !m.rowDirty && !m.planner.stale && (m.instanceDue == 0 || m.now.Elapsed < m.instanceDue) {
+		return
+	}
+	m.decided = false
 	for range mostRounds {
 		m.observe()
 		m.replan()
 		m.follow()
 		m.advance()
 		if !m.rowDirty {
-			return
+			m.decided = true
+			break
 		}
 	}
 	m.observe()
+	m.instanceDue = 0
+	m.instanceDeadlines(func(t time.Duration) { m.instanceDue = earlier(m.instanceDue, t) })
 }
 
 func (m *Machine) finish() Output {
@@ -156,7 +167,9 @@ func (m *Machine) nextWake() time.Duration {
 	}
 	m.memberDeadlines(at)
 	m.refusalDeadlines(at)
-	m.instanceDeadlines(at)
+	if m.instanceDue != 0 {
+		at(m.instanceDue)
+	}
 	m.leaveDeadlines(at)
 	m.rowDeadlines(at)
 	m.floorDeadlines(at)
@@ -219,6 +232,9 @@ func (m *Machine) receive(e Received) {
 
 // received takes what replication made of a message.
 func (m *Machine) received(e Received, received replication.Received) {
+	if len(received.Rows) > 0 || received.Settled {
+		m.decided = false
+	}
 	m.merged(received.Delta)
 	m.refused(e, received.Refused)
 	m.contradicted(e, received.Refused)

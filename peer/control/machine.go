@@ -137,6 +137,9 @@ type Machine struct {
 	version     uint64
 	touched     bool // a reader could see a change since the last flush
 
+	decided     bool          // and nothing has happened since that deciding looks at, save what other flags tell
+	instanceDue time.Duration // the first deadline of an instance when that was done; 0 for none
+
 	lastRead reading
 	answered bool // writes, since the last Flush
 }

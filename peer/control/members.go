@@ -305,7 +305,7 @@ func (m *Machine) passTime() {
 }
 
 func (m *Machine) passWaits() {
-	m.pendingDue = 0
+	m.pendingDue, m.decided = 0, false
 	for id, n := range m.pending {
 		if n.wait != 0 && n.wait <= m.now.Elapsed {
 			n.wait, n.gaveUp = 0, n.gaveUp || n.live()

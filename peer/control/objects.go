@@ -91,7 +91,7 @@ func (m *Machine) refreshObject(key crdt.Key) {
 		delete(m.news, key)
 		return
 	}
-	m.touched = true
+	m.touched, m.decided = true, false
 	m.dropStale(key, digest)
 	o := m.interpret(key, digest)
 	o.digest = digest
