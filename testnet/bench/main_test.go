@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,6 +105,25 @@ func TestDescribe(t *testing.T) {
 		if got, err := describe("", bad[0], "", bad[1]); err == nil {
 			t.Errorf("%q: %s", bad, got)
 		}
+	}
+}
+
+func TestRowsOfTheHeapWorld(t *testing.T) {
+	found, err := metrics("BenchmarkThousand-2   1   312000000000 ns/op   40.2 form-s   55.5 real-s   61.3 times-real\n" +
+		"    thousand_test.go:153: traffic\nBenchmarkRest   1   9000000000 ns/op   3168 bytes/s-median   3254 bytes/s-worst\nPASS\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []summary
+	for _, row := range append(slices.Clone(heapThousand.rows), restTraffic.rows...) {
+		s, err := row.read(found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, s.summed())
+	}
+	if want := []summary{{61.3, 61.3, 61.3, 1}, {55.5, 55.5, 55.5, 1}, {3168, 3168, 3254, 1}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
