@@ -53,6 +53,14 @@ func (f ackFlags) check(header http.Header, what fmt.Stringer, within time.Durat
 		}
 		who += " (" + strings.ReplaceAll(header.Get(api.HeaderAckedBy), ",", ", ") + ")"
 	}
-	return fail(exitNoAcks, "%s: the change stands and is on this peer's disk, but %s other peers should hold it within %s, and %s; it goes on spreading by itself",
-		what, wanted, within, who)
+	others, spreads := "other peers", "; it goes on spreading by itself"
+	if wanted == "1" {
+		others = "other peer"
+	}
+	_, known, _ := strings.Cut(header.Get(api.HeaderMembers), "/")
+	if all, err := strconv.Atoi(known); err == nil && all <= f.peers {
+		spreads = fmt.Sprintf("; this cluster has no more than %d peers in all", all)
+	}
+	return fail(exitNoAcks, "%s: the change stands and is on this peer's disk, but %s %s should hold it within %s, and %s%s",
+		what, wanted, others, within, who, spreads)
 }

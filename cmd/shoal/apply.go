@@ -27,6 +27,7 @@ const (
 	setManager      = "shoal-set"
 	rollbackManager = "shoal-rollback"
 	resolveManager  = "shoal-resolve"
+	deleteManager   = "shoal-delete"
 )
 
 // waitFlags are those of commands that can wait until what they asked for runs.

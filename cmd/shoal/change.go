@@ -72,7 +72,7 @@ func (a *app) deleteFiles(c *cobra.Command, files []string, flags deleteFlags) e
 }
 
 func (a *app) delete(ctx context.Context, o objectName, namespace string, flags deleteFlags) error {
-	path := query(o.Path(namespace, o.name), flags.acks.query(flags.within)...)
+	path := query(o.Path(namespace, o.name), append(flags.acks.query(flags.within), "fieldManager", deleteManager)...)
 	header, err := a.client().do(ctx, call{method: "DELETE", path: path})
 	if flags.ignoreMissing && codeOf(err) == exitNotFound {
 		return nil

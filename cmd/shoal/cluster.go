@@ -21,8 +21,8 @@ func outputFlag(c *cobra.Command, output *string) {
 	c.Flags().StringVarP(output, "output", "o", "table", "table, json, yaml or name")
 }
 
-// listing prints a list of the own group in any of the forms of output.
-func listing[T any](a *app, c *cobra.Command, output, path string, fill func(*grid, []T), name func(T) string) error {
+// listing prints a list of the own group in any of the forms of output; none is said in place of an empty table.
+func listing[T any](a *app, c *cobra.Command, output, path string, fill func(*grid, []T), none string, name func(T) string) error {
 	if err := oneOf("--output", output, "table", "json", "yaml", "name"); err != nil {
 		return err
 	}
@@ -43,6 +43,10 @@ func listing[T any](a *app, c *cobra.Command, output, path string, fill func(*gr
 			fmt.Fprintln(a.stdout, name(item))
 		}
 	default:
+		if len(list.Items) == 0 {
+			fmt.Fprintln(a.stderr, none)
+			break
+		}
 		var g grid
 		fill(&g, list.Items)
 		err = g.print(a.stdout, true)
@@ -71,7 +75,7 @@ func newMembers(a *app) *cobra.Command {
 		Short: "List the peers of the cluster, and what room they have",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return listing(a, c, output, "members", fillMembers, func(m api.Member) string { return m.Name })
+			return listing(a, c, output, "members", fillMembers, "no peer is known", func(m api.Member) string { return m.Name })
 		},
 	}
 	outputFlag(c, &output)
@@ -116,7 +120,7 @@ func newEvents(a *app) *cobra.Command {
 		Short: "List what happened, as this peer noted it",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return listing(a, c, output, "events", fillEvents, func(e api.Event) string { return e.Reason + " " + about(e) })
+			return listing(a, c, output, "events", fillEvents, "nothing has happened yet", func(e api.Event) string { return e.Reason + " " + about(e) })
 		},
 	}
 	outputFlag(c, &output)

@@ -33,7 +33,7 @@ func (a *app) parseIntent(arg string) (intentName, error) {
 		arg = parts[0] + "/" + parts[2]
 	}
 	if len(parts) == 1 {
-		return intentName{}, fail(exitUsage, "%q is not TYPE/NAME", arg)
+		return intentName{}, notNamed(arg)
 	}
 	names, err := parseNames([]string{arg})
 	if err != nil {
@@ -52,11 +52,23 @@ func (a *app) parseIntent(arg string) (intentName, error) {
 	return n, nil
 }
 
+// parseIntentOf reads TYPE/NAME, or TYPE NAME as two arguments.
+func (a *app) parseIntentOf(args []string) (intentName, error) {
+	if len(args) == 2 && !strings.Contains(args[0]+args[1], "/") {
+		return a.parseIntent(args[0] + "/" + args[1])
+	}
+	if len(args) == 2 {
+		return intentName{}, fail(exitUsage, "name one object: TYPE/NAME or TYPE NAME")
+	}
+	return a.parseIntent(args[0])
+}
+
 func newConflicts(a *app) *cobra.Command {
 	var output string
 	c := &cobra.Command{
-		Use:   "conflicts [TYPE/NAME]",
-		Short: "List fields that were written in several places at the same time",
+		Use:     "conflicts [TYPE/NAME | TYPE NAME]",
+		Aliases: []string{"conflict"},
+		Short:   "List fields that were written in several places at the same time",
 		Long: `List fields that were written in several places at the same time.
 
 The value in force is marked with '*', those that lost against it are numbered. Nothing is lost: they stay listed until
@@ -64,17 +76,17 @@ somebody settles it, with 'conflicts resolve' or by writing the field in any oth
 and changed in another is listed too: the deletion is in force, and the change has lost.`,
 		Example: `  shoal conflicts
   shoal conflicts resolve deployment/web spec/replicas --take 1`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			path := "conflicts"
 			if len(args) > 0 {
-				name, err := a.parseIntent(args[0])
+				name, err := a.parseIntentOf(args)
 				if err != nil {
 					return err
 				}
 				path = query(path, "object", name.text())
 			}
-			return listing(a, c, output, path, fillConflicts, func(x api.Conflict) string { return x.Object + " " + x.Path })
+			return listing(a, c, output, path, fillConflicts, "nothing is in conflict", func(x api.Conflict) string { return x.Object + " " + x.Path })
 		},
 	}
 	a.namespaceFlags(c)

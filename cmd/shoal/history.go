@@ -13,20 +13,20 @@ import (
 func newHistory(a *app) *cobra.Command {
 	var output string
 	c := &cobra.Command{
-		Use:   "history TYPE/NAME",
+		Use:   "history TYPE/NAME | TYPE NAME",
 		Short: "Show who changed an object, when, where, and what",
 		Long: `Show who changed an object, when, where, and what.
 
 The newest change is number 1. It is what the peer asked has taken in, in the order in which it did, and it keeps the last 32
 changes of an object. The times are those of the peers that took the commands.`,
 		Example: "  shoal history deployment/web",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			name, err := a.parseIntent(args[0])
+			name, err := a.parseIntentOf(args)
 			if err != nil {
 				return err
 			}
-			return listing(a, c, output, "history/"+name.text(), fillHistory, func(p api.Past) string { return p.Stamp })
+			return listing(a, c, output, "history/"+name.text(), fillHistory, "nothing is known of it", func(p api.Past) string { return p.Stamp })
 		},
 	}
 	a.namespaceFlags(c)
@@ -67,7 +67,7 @@ func historyText(p api.Past) []string {
 	switch {
 	case len(lines) > 0:
 	case p.Shared > 0:
-		lines = []string{fmt.Sprintf("nothing; it owns %d fields together with others, or does so no more", p.Shared)}
+		lines = []string{"no value; who owns what, or it settled a conflict"}
 	default:
 		lines = []string{"nothing: what is in force was written elsewhere at the same time, or was so already"}
 	}
@@ -80,7 +80,7 @@ func newRollback(a *app) *cobra.Command {
 	var acks ackFlags
 	var within time.Duration
 	c := &cobra.Command{
-		Use:   "rollback TYPE/NAME [--to NUMBER|STAMP]",
+		Use:   "rollback TYPE/NAME | TYPE NAME [--to NUMBER|STAMP]",
 		Short: "Make an object again what it was",
 		Long: `Make an object again what it was.
 
@@ -89,9 +89,9 @@ taken back. This is a new write and takes nothing out of the history, so that it
 deleted is created again.`,
 		Example: `  shoal rollback deployment/web --dry-run
   shoal rollback deployment/web --to 3`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			name, err := a.parseIntent(args[0])
+			name, err := a.parseIntentOf(args)
 			if err != nil {
 				return err
 			}

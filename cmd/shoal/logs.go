@@ -148,7 +148,7 @@ func newImageList(a *app) *cobra.Command {
 				for _, i := range items {
 					g.add(i.Reference, shortDigest(i.Digest), i.Layers)
 				}
-			}, func(i api.Image) string { return i.Reference })
+			}, "no image was imported here", func(i api.Image) string { return i.Reference })
 		},
 	}
 	outputFlag(c, &output)

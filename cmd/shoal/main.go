@@ -89,13 +89,24 @@ func newRoot(a *app, subcommands ...func(*app) *cobra.Command) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.socket, "socket", "",
 		"unix socket of the peer to talk to (default $SHOAL_SOCKET, else "+defaultSocket+")")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fail(exitUsage, "%w\nsee %s --help", err, c.CommandPath())
+		return fail(exitUsage, "%s\nsee %s --help", flagText(err), c.CommandPath())
 	})
 	for _, newCommand := range subcommands {
 		root.AddCommand(newCommand(a))
 	}
 	usageErrors(root)
 	return root
+}
+
+// flagText is what is wrong with a flag, without the words of the library that could not read its value.
+func flagText(err error) string {
+	text := err.Error()
+	for words, hint := range map[string]string{": strconv.": "it is a whole number", ": time: ": `write it like "10s", "5m" or "1h30m"`} {
+		if before, _, found := strings.Cut(text, words); found {
+			return before + ": " + hint
+		}
+	}
+	return text
 }
 
 // usageErrors gives wrong arguments the exit code of wrong usage, for c and all below it.

@@ -47,6 +47,9 @@ func parseNames(args []string) ([]objectName, error) {
 	var list []objectName
 	if !strings.Contains(args[0], "/") {
 		r, err := resourceOf(args[0])
+		if err != nil && len(args) == 1 {
+			return nil, notNamed(args[0])
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +64,7 @@ func parseNames(args []string) ([]objectName, error) {
 	for _, arg := range args {
 		kind, name, ok := strings.Cut(arg, "/")
 		if !ok || name == "" {
-			return nil, fail(exitUsage, "%q is not TYPE/NAME", arg)
+			return nil, notNamed(arg)
 		}
 		r, err := resourceOf(kind)
 		if err != nil {
@@ -70,6 +73,10 @@ func parseNames(args []string) ([]objectName, error) {
 		list = append(list, objectName{r, name})
 	}
 	return list, nil
+}
+
+func notNamed(arg string) error {
+	return fail(exitUsage, "%q names no object: write TYPE/NAME, like deployment/%s", arg, map[bool]string{true: "web", false: arg}[strings.Contains(arg, "/")])
 }
 
 // parseReplica reads REPLICA: NAME, pod/NAME or NAMESPACE/NAME.

@@ -55,7 +55,7 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 		return err
 	}
 	if !isDryRun(r) && len(options.DryRun) == 0 {
-		ops, err := s.deleteAll(r.Context(), t, acks.peers)
+		ops, err := s.deleteAll(r.Context(), t, change{manager: fieldManager(r), acks: acks.peers})
 		if err == nil {
 			err = s.await(r.Context(), w, v, acks, ops)
 		}
@@ -69,7 +69,7 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 }
 
 // deleteAll deletes an object after what is in it, and returns what it wrote.
-func (s *Server) deleteAll(ctx context.Context, t target, acks int) ([]crdt.OpID, error) {
+func (s *Server) deleteAll(ctx context.Context, t target, c change) ([]crdt.OpID, error) {
 	var ops []crdt.OpID
 	if t.resource == namespaces {
 		v, err := s.look(ctx, needs{objects: true})
@@ -80,25 +80,26 @@ func (s *Server) deleteAll(ctx context.Context, t target, acks int) ([]crdt.OpID
 			if o.Key.Namespace != t.name {
 				continue
 			}
-			op, err := s.deleteOne(ctx, deployments, o.Key, acks)
+			op, err := s.deleteOne(ctx, deployments, o.Key, c)
 			if err != nil {
 				return nil, err
 			}
 			ops = append(ops, op...)
 		}
 	}
-	op, err := s.deleteOne(ctx, t.resource, t.key(), acks)
+	op, err := s.deleteOne(ctx, t.resource, t.key(), c)
 	return append(ops, op...), err
 }
 
 // deleteOne deletes one object; one that is gone already is no error.
-func (s *Server) deleteOne(ctx context.Context, res *resource, key crdt.Key, acks int) ([]crdt.OpID, error) {
+func (s *Server) deleteOne(ctx context.Context, res *resource, key crdt.Key, c change) ([]crdt.OpID, error) {
+	c.key = key
 	for range maxRetries {
 		held, err := s.readOne(ctx, res, key)
 		if err != nil || !held.current.Live {
 			return nil, err
 		}
-		done, err := held.write(ctx, change{key: key, acks: acks}, crdt.Delete, nil)
+		done, err := held.write(ctx, c, crdt.Delete, nil)
 		if !errors.Is(err, control.ErrStale) {
 			return done.ops, err
 		}
