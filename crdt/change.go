@@ -13,6 +13,7 @@ func (s *Set) change(o *object, edit func()) Delta {
 	s.forget(o)
 	var delta Delta
 	for _, e := range beyond(o.ops, before) {
+		e.of = o
 		s.hold(e)
 		delta.Added = append(delta.Added, e.op)
 	}
@@ -101,10 +102,14 @@ func (s *Set) watch(o *object) {
 		o.waiting = len(o.forgettable(always, always))
 		s.waiting += o.waiting
 	} else if o.late == nil || len(o.ops) == 0 {
-		delete(s.watched, o)
+		if o.watched {
+			delete(s.watched, o)
+			o.watched = false
+		}
 		return
 	}
 	s.watched[o] = struct{}{}
+	o.watched = true
 }
 
 func (o *object) deletes() bool {

@@ -12,6 +12,7 @@ type object struct {
 	place   int      // in its bucket
 	bucket  uint16
 	listed  bool // among the objects of its set
+	watched bool // the same, among those with something to forget
 }
 
 // seen returns the version vector of all that is known of o.

@@ -43,6 +43,42 @@ func (s *Set) Find(id OpID) *Op {
 	return nil
 }
 
+// ByObject finds operations, as Find does, and puts those on one object together, in the order of stamps; objects in
+// the order in which they are named first. It also returns the names of those that are not retained, or not to be found.
+func (s *Set) ByObject(ids []OpID, hidden func(Stamp) bool) (found []*Op, missing []OpID) {
+	type placed struct {
+		e     *entry
+		place int // of the object
+	}
+	places := make(map[*object]int, len(ids))
+	entries := make([]placed, 0, len(ids))
+	for _, id := range ids {
+		e := s.index.get(id)
+		if e == nil || hidden(e.op.Stamp) {
+			missing = append(missing, id)
+			continue
+		}
+		at, known := places[e.of]
+		if !known {
+			at = len(places)
+			places[e.of] = at
+		}
+		entries = append(entries, placed{e, at})
+	}
+	slices.SortFunc(entries, func(a, b placed) int {
+		if a.place != b.place {
+			return a.place - b.place
+		}
+		return a.e.compare(b.e)
+	})
+	for i := range entries {
+		if i == 0 || entries[i].e != entries[i-1].e {
+			found = append(found, &entries[i].e.op)
+		}
+	}
+	return found, missing
+}
+
 // Ops returns all retained operations of one object, oldest stamp first.
 func (s *Set) Ops(key Key) []Op {
 	o := s.objects[key]

@@ -13,6 +13,7 @@ const givingAtMost = 8
 type giving struct {
 	to   crdt.PeerID
 	ids  []crdt.OpID // those on one object together, in the order of stamps
+	ops  []*crdt.Op  // the same, while nothing can have changed; nil later
 	part int         // how many parts went of the object at the head
 }
 
@@ -31,39 +32,8 @@ type inbound struct {
 // give sends operations to a peer: at once as much as one answer holds, and the rest when it asks. It also returns the
 // names of those that it cannot give.
 func (m *Machine) give(to crdt.PeerID, ids []crdt.OpID) (messages []Message, gone []crdt.OpID) {
-	ordered, gone := m.byObject(ids)
-	return m.burst(giving{to: to, ids: ordered}), gone
-}
-
-// byObject puts operations on one object together, in the order of stamps; objects in the order in which they are named first.
-func (m *Machine) byObject(ids []crdt.OpID) (ordered, gone []crdt.OpID) {
-	type placed struct {
-		op    *crdt.Op
-		place int // of the object
-	}
-	places := make(map[crdt.Key]int, len(ids))
-	ops := make([]placed, 0, len(ids))
-	for _, id := range ids {
-		op := m.set.Find(id)
-		if op == nil || m.doubts(op.Stamp) {
-			gone = append(gone, id)
-			continue
-		}
-		at, known := places[op.Key]
-		if !known {
-			at = len(places)
-			places[op.Key] = at
-		}
-		ops = append(ops, placed{op, at})
-	}
-	slices.SortFunc(ops, func(a, b placed) int {
-		if a.place != b.place {
-			return a.place - b.place
-		}
-		return a.op.Stamp.Compare(b.op.Stamp)
-	})
-	ordered = each(ops, func(p placed) crdt.OpID { return p.op.ID() })
-	return slices.Compact(ordered), gone
+	ops, gone := m.set.ByObject(ids, m.doubts)
+	return m.burst(giving{to: to, ids: each(ops, func(op *crdt.Op) crdt.OpID { return op.ID() }), ops: ops}), gone
 }
 
 // burst sends one answer's worth of g, and remembers what is left of it.
@@ -102,6 +72,7 @@ func (m *Machine) burst(g giving) []Message {
 	flush()
 	if len(g.ids) > 0 && len(messages) > 0 {
 		messages[len(messages)-1].Paused = true
+		g.ops = nil
 		m.giving = append(slices.DeleteFunc(m.giving, func(old giving) bool { return old.to == g.to }), g)
 		m.giving = m.giving[max(0, len(m.giving)-givingAtMost):]
 	}
@@ -115,24 +86,36 @@ func (m *Machine) burst(g giving) []Message {
 // next takes the first object from g, or as much of it as fits into one message. Operations that are gone meanwhile are left out.
 func (m *Machine) next(g *giving) (object Object, whole bool) {
 	bytes := 0
-	for n, id := range g.ids {
-		op := m.set.Find(id)
+	for ; len(g.ids) > 0; g.skip() {
+		op := m.head(g)
 		switch {
 		case op == nil:
 			continue
 		case len(object.Ops) > 0 && op.Key != object.Key:
-			g.ids = g.ids[n:]
 			return object, true
 		case len(object.Ops) > 0 && bytes+opBytes(*op) > partBytes:
-			g.ids = g.ids[n:]
 			return object, false
 		}
 		object.Key = op.Key
 		object.Ops = append(object.Ops, *op)
 		bytes += opBytes(*op)
 	}
-	g.ids = nil
 	return object, true
+}
+
+// head is the first operation of g; nil if it is gone.
+func (m *Machine) head(g *giving) *crdt.Op {
+	if g.ops != nil {
+		return g.ops[0]
+	}
+	return m.set.Find(g.ids[0])
+}
+
+func (g *giving) skip() {
+	g.ids = g.ids[1:]
+	if g.ops != nil {
+		g.ops = g.ops[1:]
+	}
 }
 
 // receiveWant gives what was asked for.
@@ -208,6 +191,7 @@ func (m *Machine) follows(from crdt.PeerID, objects *Objects) bool {
 func (m *Machine) merge(from crdt.PeerID, objects []Object) Received {
 	var received Received
 	var news gathered
+	news.added = make([]crdt.Op, 0, sum(objects, func(o Object) int { return len(o.Ops) }))
 	for _, object := range objects {
 		news.add(m.set.AddObject(object.Key, object.Ops))
 	}
