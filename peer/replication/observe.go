@@ -43,7 +43,7 @@ func (m *Machine) PassRows() []Outgoing {
 	slices.Sort(m.rowNews)
 	var rows []Row
 	for _, peer := range slices.Compact(m.rowNews) {
-		if row, ok := m.rows.held[peer]; ok {
+		if row, ok := m.rows.row(peer); ok {
 			rows = append(rows, row)
 		}
 	}
@@ -53,7 +53,7 @@ func (m *Machine) PassRows() []Outgoing {
 
 // Row returns the newest row of a peer.
 func (m *Machine) Row(peer crdt.PeerID) (Row, bool) {
-	row, ok := m.rows.held[peer]
+	row, ok := m.rows.row(peer)
 	return row, ok
 }
 
@@ -64,7 +64,7 @@ func (m *Machine) Forget(peer crdt.PeerID) { m.rows.forget(peer) }
 // than it has made when its disk was lost or set back.
 func (m *Machine) receiveRows(from crdt.PeerID, rows *Rows) Received {
 	var received Received
-	own := m.rows.held[m.self].Version
+	own, _ := m.rows.known(m.self)
 	for _, row := range rows.Rows {
 		switch {
 		case row.Peer == m.self && row.Version.Compare(own) > 0 && row.Version.Compare(received.Ahead) > 0:
@@ -162,12 +162,12 @@ func (m *Machine) receiveRowWant(from crdt.PeerID, want *RowWant) []Outgoing {
 	}
 	var give []Row
 	for _, id := range want.Names {
-		if row, ok := m.rows.held[m.rows.named[id]]; ok && row.Version.Compare(told[row.Peer]) > 0 {
+		if row, ok := m.rows.row(m.rows.named[id]); ok && row.Version.Compare(told[row.Peer]) > 0 {
 			give = append(give, row)
 		}
 	}
 	for _, peer := range want.Peers {
-		if row, ok := m.rows.held[peer]; ok {
+		if row, ok := m.rows.row(peer); ok {
 			give = append(give, row)
 		}
 	}

@@ -32,9 +32,10 @@ func (m *Machine) open(received *Received, partner crdt.PeerID) {
 }
 
 func (m *Machine) digest() *Digest {
+	own, _ := m.rows.known(m.self)
 	return &Digest{
 		Root: m.set.Digest(), Count: uint64(m.set.Count()), RowRoot: m.rows.digest(), RowCount: uint64(len(m.rows.held)),
-		Floor: m.applied, Doubted: m.doubted, Own: m.rows.held[m.self].Version,
+		Floor: m.applied, Doubted: m.doubted, Own: own,
 	}
 }
 

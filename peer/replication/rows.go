@@ -10,15 +10,21 @@ import (
 
 // rows holds the newest row of each peer.
 type rows struct {
-	held   map[crdt.PeerID]Row
+	held   map[crdt.PeerID]*heldRow
 	gone   map[crdt.PeerID]Version // of peers that left
 	named  map[sketch.ID]crdt.PeerID
 	sketch *sketch.Sketch // over the names of the versions held
 	root   [32]byte       // exclusive or of their hashes
 }
 
+// heldRow is a row and the hash of its name, which takes longer to work out than to find.
+type heldRow struct {
+	Row
+	hash [32]byte
+}
+
 func newRows() rows {
-	r := rows{held: map[crdt.PeerID]Row{}, gone: map[crdt.PeerID]Version{}, named: map[sketch.ID]crdt.PeerID{}}
+	r := rows{held: map[crdt.PeerID]*heldRow{}, gone: map[crdt.PeerID]Version{}, named: map[sketch.ID]crdt.PeerID{}}
 	named := r.named
 	r.sketch = sketch.New(func(_ sketch.Part, yield func(sketch.ID) bool) {
 		for id := range named { // sums do not depend on the order
@@ -40,15 +46,22 @@ func hashOf(peer crdt.PeerID, version Version) [32]byte {
 	return sha256.Sum256(text)
 }
 
-func nameOf(peer crdt.PeerID, version Version) sketch.ID {
-	hash := hashOf(peer, version)
-	return sketch.ID(hash[:len(sketch.ID{})])
+func nameOf(peer crdt.PeerID, version Version) sketch.ID { return idOf(hashOf(peer, version)) }
+
+func idOf(hash [32]byte) sketch.ID { return sketch.ID(hash[:len(sketch.ID{})]) }
+
+// row returns the row held of a peer.
+func (r *rows) row(peer crdt.PeerID) (Row, bool) {
+	if h := r.held[peer]; h != nil {
+		return h.Row, true
+	}
+	return Row{}, false
 }
 
 // known returns the newest version that was ever held of a peer.
 func (r *rows) known(peer crdt.PeerID) (Version, bool) {
-	if row, ok := r.held[peer]; ok {
-		return row.Version, true
+	if h := r.held[peer]; h != nil {
+		return h.Version, true
 	}
 	version, ok := r.gone[peer]
 	return version, ok
@@ -56,38 +69,41 @@ func (r *rows) known(peer crdt.PeerID) (Version, bool) {
 
 // take keeps row if it is newer than what is known.
 func (r *rows) take(row Row) bool {
-	if version, ok := r.known(row.Peer); ok && row.Version.Compare(version) <= 0 {
+	h := r.held[row.Peer]
+	if h == nil {
+		if version, left := r.gone[row.Peer]; left && row.Version.Compare(version) <= 0 {
+			return false
+		}
+		delete(r.gone, row.Peer)
+		h = &heldRow{}
+		r.held[row.Peer] = h
+	} else if row.Version.Compare(h.Version) <= 0 {
 		return false
+	} else {
+		r.unname(h)
 	}
-	r.drop(row.Peer)
-	delete(r.gone, row.Peer)
-	r.held[row.Peer] = row
-	hash := hashOf(row.Peer, row.Version)
-	id := sketch.ID(hash[:len(sketch.ID{})])
+	h.Row, h.hash = row, hashOf(row.Peer, row.Version)
+	id := idOf(h.hash)
 	r.named[id] = row.Peer
 	r.sketch.Add(id)
-	r.mix(hash)
+	r.mix(h.hash)
 	return true
 }
 
 func (r *rows) forget(peer crdt.PeerID) {
-	if row, ok := r.held[peer]; ok {
-		r.gone[peer] = row.Version
-		r.drop(peer)
+	if h := r.held[peer]; h != nil {
+		r.gone[peer] = h.Version
+		delete(r.held, peer)
+		r.unname(h)
 	}
 }
 
-func (r *rows) drop(peer crdt.PeerID) {
-	row, ok := r.held[peer]
-	if !ok {
-		return
-	}
-	delete(r.held, peer)
-	hash := hashOf(peer, row.Version)
-	id := sketch.ID(hash[:len(sketch.ID{})])
+// unname takes the name of a version that is held no longer out of the sums.
+func (r *rows) unname(h *heldRow) {
+	id := idOf(h.hash)
 	delete(r.named, id)
 	r.sketch.Remove(id)
-	r.mix(hash)
+	r.mix(h.hash)
 }
 
 func (r *rows) mix(hash [32]byte) {
