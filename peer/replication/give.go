@@ -91,7 +91,7 @@ func (m *Machine) next(g *giving) (object Object, whole bool) {
 		switch {
 		case op == nil:
 			continue
-		case len(object.Ops) > 0 && op.Key != object.Key:
+		case len(object.Ops) > 0 && (op.Key.Name != object.Key.Name || op.Key != object.Key): // mostly the name tells
 			return object, true
 		case len(object.Ops) > 0 && bytes+opBytes(*op) > partBytes:
 			return object, false
