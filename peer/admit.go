@@ -122,11 +122,14 @@ func (p *Peer) admitInto(ctx context.Context, id trust.PeerID, data []byte, repl
 	}
 	p.admitMu.Lock()
 	defer p.admitMu.Unlock()
+	certificate := trust.NewCertificate(id, request.Name, []trust.Capability{trust.MayWrite, trust.MayAdmit},
+		p.id, p.ports.Now().Wall, p.config.sign)
+	if err := p.trust.allows(certificate); err != nil {
+		return &JoinError{MayNotAdmit, "peer " + p.config.Name + " cannot admit: " + err.Error() + ": join at a peer that joined earlier"}
+	}
 	if err := p.useTicket(ctx, id, request); err != nil {
 		return err
 	}
-	certificate := trust.NewCertificate(id, request.Name, []trust.Capability{trust.MayWrite, trust.MayAdmit},
-		p.id, p.ports.Now().Wall, p.config.sign)
 	if err := p.trust.learn(trust.EncodeCertificate(certificate)); err != nil && !errors.Is(err, errKnown) {
 		return &JoinError{MayNotAdmit, "peer " + p.config.Name + " cannot admit: " + err.Error() + ": join at a peer that joined earlier"}
 	}

@@ -3,10 +3,12 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"shoal/peer/control"
 	"shoal/peer/trust"
 	"shoal/peer/wire"
 )
@@ -82,5 +84,40 @@ func TestARequestWithoutAClusterIsJudgedByItsProof(t *testing.T) {
 	}
 	if _, err := ReadJoinReply(ticket, id, a.id, reply, time.Now()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAPeerThatCannotAdmitCostsNoUse asks at the end of a chain that cannot grow.
+func TestAPeerThatCannotAdmitCostsNoUse(t *testing.T) {
+	a := begin(t, func(c *Config, _ *Ports) {
+		c.Certificates = nil
+		issuer := "root"
+		for n := range trust.ChainAtMost {
+			subject := fmt.Sprint("link", n)
+			if n == trust.ChainAtMost-1 {
+				subject = "self"
+			}
+			c.Certificates = append(c.Certificates, certificate(subject, issuer, trust.MayWrite, trust.MayAdmit))
+			issuer = subject
+		}
+	}).run()
+	ticket, err := a.CreateTicket(t.Context(), 1, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *JoinError
+	if err := a.ask("newcomer", ticket); !errors.As(err, &refused) || refused.Code != MayNotAdmit {
+		t.Errorf("at the end of the chain: %v", err)
+	}
+	err = a.Read(t.Context(), func(m *control.Machine) {
+		o, _ := m.Object(ticketKey(ticket.ID))
+		for _, f := range o.Fields {
+			if strings.HasPrefix(string(f.Path), "used/") {
+				t.Errorf("a use is recorded: %s", f.Path)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

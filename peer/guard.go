@@ -69,6 +69,13 @@ func (g *guard) learn(data []byte) error {
 	return nil
 }
 
+// allows says why learn would refuse a certificate that this peer signs; nil where it would not.
+func (g *guard) allows(certificate trust.Certificate) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.book.Allows(certificate)
+}
+
 func (g *guard) knows(certificate [32]byte) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

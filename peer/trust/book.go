@@ -62,6 +62,14 @@ func (b *Book) Add(c Certificate) (added bool, err error) {
 	return true, nil
 }
 
+// Allows returns why Add would refuse a certificate; nil where it would take it. The signature is not looked at.
+func (b *Book) Allows(c Certificate) error {
+	if _, err := b.judge(c); err != nil {
+		return refuse(c, err)
+	}
+	return nil
+}
+
 func refuse(c Certificate, why error) error {
 	return fmt.Errorf("certificate of %q (%s): %w", c.Name, c.Subject, why)
 }
