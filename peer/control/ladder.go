@@ -39,8 +39,8 @@ func (m *Machine) sleeps(in *instance) bool {
 	return false
 }
 
-// unheardOwner says whether the plan puts an instance's replica on another peer of which it is not known at first
-// hand whether it runs there.
+// unheardOwner says whether the plan puts an instance's replica on another peer of which it is not known yet whether it
+// runs there.
 func (m *Machine) unheardOwner(in *instance) bool {
 	a, _ := m.assignment(in.record.Replica)
 	n := m.members[crdt.PeerID(a.Peer)]

@@ -20,13 +20,13 @@ type member struct {
 	wait     time.Duration
 	gaveUp   bool   // a wait ended without a row: it is not waited for again until one comes
 	leftBoot uint64 // the boot that it left in: a row of that one says nothing of its return
-	spoke    bool   // was heard of, although the membership layer says that it failed
+	spoke    bool   // was heard of, although the membership layer says that it failed or suspects it
 
-	// fresh says that the peer itself has said the row held since it was last away: only then is it proof that
-	// something runs there. What others pass on may be from before. confirm is when it is taken for granted; 0
-	// when fresh or away.
+	// fresh says that the row held was said after the peer last came: see word.go. confirm is when that is taken
+	// for granted; 0 when fresh or away. told is the version of its row that the peer named since it came.
 	fresh   bool
 	confirm time.Duration
+	told    replication.Version
 
 	listed  lists   // where list has entered it
 	counted counted // in the digest of the view
@@ -147,14 +147,13 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	switch {
 	case news.State == gossip.Left:
 		m.left(id, n, wasLeft)
+	case n.live() && wasLive:
+		m.suspected(n, was.State)
 	case n.live() && !wasLive:
 		m.came(id, n, was.State == gossip.Failed && known)
 	case !n.live() && (wasLive || !known):
 		n.wait, n.fresh, n.confirm, n.spoke = 0, false, 0, false
 		m.liveDirty = true
-		if r := m.rows[id]; r != nil {
-			r.news, r.firstHand = false, 0
-		}
 		m.note(Note{Warning: true, Reason: "PeerFailed", Peer: id, Text: m.peerName(id) + " does not answer"})
 	case !n.live():
 		n.wait = 0 // known only from the book until now, and confirmed to be away
@@ -171,22 +170,22 @@ func (m *Machine) remember(was, news gossip.Member) {
 	}
 }
 
-// came begins to wait for the row of a peer that joined or returned, unless one has come since it went away.
+// came begins to wait for the row of a peer that joined or returned, and to ask for it.
 func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	m.liveDirty = true
 	m.greet = append(m.greet, id)
 	if m.greets(id) {
 		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
 	}
-	r := m.rows[id]
-	news := r != nil && r.news && r.version.Boot > n.leftBoot
-	n.wait, n.confirm, n.fresh = 0, 0, news && r.firstHand != 0 && m.now.Elapsed-r.firstHand < m.config.Tuning.Settle
+	n.told, n.fresh = replication.Version{}, m.spokenFor(m.rows[id], n)
 	if !n.fresh {
 		n.confirm = m.now.Elapsed + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
+		if !n.gaveUp {
+			n.wait = m.now.Elapsed + m.config.Tuning.Settle
+		}
 		m.reconcileDue = min(m.reconcileDue, m.now.Elapsed)
-	}
-	if !news && !n.gaveUp {
-		n.wait = m.now.Elapsed + m.config.Tuning.Settle
+	} else {
+		n.wait, n.confirm = 0, 0
 	}
 	reason, text := "PeerJoined", " joined"
 	if returned {
@@ -211,8 +210,8 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
 }
 
-// rowCame notes that a peer has spoken, or that another passes on what it said.
-func (m *Machine) rowCame(from, id crdt.PeerID) {
+// rowCame notes that a peer has spoken.
+func (m *Machine) rowCame(id crdt.PeerID) {
 	n, known := m.members[id]
 	if !known {
 		// Its row is here before the membership layer has named it: it may well be alive.
@@ -222,14 +221,10 @@ func (m *Machine) rowCame(from, id crdt.PeerID) {
 		m.moved(id)
 		m.list(id, n)
 	}
-	if r := m.rows[id]; from == id || len(m.liveIDs) > greetAll { // of so many each hears few at first hand
-		r.firstHand = max(1, m.now.Elapsed)
-	}
-	if n.live() && m.rows[id].firstHand != 0 {
+	if n.live() && !m.asksAll() {
 		m.confirmed(id, n)
-	} else if n.live() && n.wait != 0 {
-		n.wait, n.gaveUp = 0, false
-		m.list(id, n)
+	} else if n.live() && !n.fresh {
+		m.compareWord(id, n)
 	}
 	m.heardOf(id)
 	m.spokeUp(id)
@@ -245,13 +240,37 @@ const (
 // membership layer says so. What it runs counts only then; until then nothing new is started for it.
 func (m *Machine) spokeUp(id crdt.PeerID) {
 	n := m.members[id]
-	if n == nil || !n.heard || n.State != gossip.Failed || n.spoke {
+	if n == nil || !n.heard || n.spoke || n.State != gossip.Failed && n.State != gossip.Suspect {
 		return
 	}
 	n.spoke = true
+	if n.State == gossip.Suspect {
+		m.healingShort()
+		return
+	}
 	n.wait = m.now.Elapsed + m.config.Tuning.Settle
 	m.list(id, n)
 	m.healing()
+}
+
+// suspected follows a peer that is suspected, or no longer is, and was live all the time.
+func (m *Machine) suspected(n *member, was gossip.State) {
+	if n.State == gossip.Suspect && was != gossip.Suspect {
+		n.spoke = false
+	} else if n.State == gossip.Alive && was == gossip.Suspect {
+		m.healingShort()
+	}
+}
+
+// healingShort is healing for a cut that was so short that some behind it were only suspected: it matters if others have
+// just failed.
+func (m *Machine) healingShort() {
+	for _, n := range m.lost {
+		if n.heard && n.State == gossip.Failed && m.now.Elapsed-n.since < healEach {
+			m.healing()
+			return
+		}
+	}
 }
 
 // healing holds new starts for a moment when a failed peer is back: where a cut has healed, the
@@ -270,29 +289,6 @@ func (m *Machine) healing() {
 			n.wait = max(n.wait, until)
 			m.list(id, n)
 		}
-	}
-}
-
-func (m *Machine) confirmed(id crdt.PeerID, n *member) {
-	if !n.fresh || n.wait != 0 {
-		m.touched, m.planner.stale = true, true
-	}
-	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
-	m.list(id, n)
-}
-
-// confirmFrom takes a peer's own word that the row held of it is its newest.
-func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
-	n, r := m.members[from], m.rows[from]
-	if n == nil || r == nil || n.fresh {
-		return
-	}
-	if told, ok := message.OwnRow(from); !ok || told != r.version {
-		return
-	}
-	r.firstHand = max(1, m.now.Elapsed)
-	if n.live() {
-		m.confirmed(from, n)
 	}
 }
 
@@ -340,6 +336,7 @@ func (m *Machine) tellLive() {
 			push := replication.Message{Rows: &replication.Rows{Rows: []replication.Row{own}}}
 			m.out.Send = append(m.out.Send, Send{To: id, Message: push})
 		}
+		m.askWord(id)
 	}
 	m.greet = m.greet[:0]
 }

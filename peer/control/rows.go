@@ -16,10 +16,8 @@ import (
 
 // row is what a peer said of itself last, with what planning needs of it worked out once.
 type row struct {
-	version   replication.Version
-	at        time.Duration // when it came
-	news      bool          // it came after its peer was last said to be away
-	firstHand time.Duration // when its peer itself said so, since then; 0: only others did
+	version replication.Version
+	at      time.Duration // when it came
 	*said
 }
 
@@ -54,7 +52,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	}
 	m.rowOfFloor(sealed.Peer, read.observation)
 	m.setRow(sealed.Peer, read, sealed.Version)
-	m.rowCame(from, sealed.Peer)
+	m.rowCame(sealed.Peer)
 }
 
 func (m *Machine) readRow(sealed replication.Row) (read *said, failed bool, err error) {
@@ -94,7 +92,7 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 	} else if !samePlanning(r.said, read) {
 		m.moved(peer)
 	}
-	*r = row{version: version, at: m.now.Elapsed, news: true, said: read}
+	*r = row{version: version, at: m.now.Elapsed, said: read}
 	m.touched = true
 }
 

@@ -261,6 +261,7 @@ func (w *world) row(args []string) error {
 	w.rows[name] = o
 	w.sequences[name]++
 	w.sendRow(name, boot, wire.EncodeObservation(*o))
+	w.giveWord(name, boot)
 	return nil
 }
 
@@ -279,8 +280,16 @@ func (w *world) sendRow(name string, boot uint64, body []byte) {
 	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}}})
 }
 
+// giveWord is a peer's answer to the question which row of it is the newest.
+func (w *world) giveWord(name string, boot uint64) {
+	own := replication.Version{Boot: boot, Sequence: w.sequences[name]}
+	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Digest: &replication.Digest{Answer: true, Busy: true,
+		Count: uint64(w.machine.set.Count()), Floor: w.machine.floors.appliedHash, Own: own}}})
+}
+
 func (w *world) again(args []string) error {
 	w.sendRow(args[0], 1, wire.EncodeObservation(*w.rows[args[0]]))
+	w.giveWord(args[0], 1)
 	return nil
 }
 

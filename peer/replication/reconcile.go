@@ -25,6 +25,13 @@ func (m *Machine) Reconcile() []Outgoing {
 	return received.Send
 }
 
+// Ask makes a peer answer at once with the version of its own row, and begins no round with it.
+func (m *Machine) Ask(peer crdt.PeerID) Outgoing {
+	question := m.digest()
+	question.Busy = true
+	return Outgoing{peer, Message{Digest: question}}
+}
+
 // open begins a round with a peer that took part in one just now.
 func (m *Machine) open(received *Received, partner crdt.PeerID) {
 	m.round = &round{partner: partner, whole: true}

@@ -28,6 +28,8 @@ type verb struct {
 //	split P1,P2[/P3,P4], heal   the network is cut; all cuts end
 //	oneway P1 P2                nothing passes from one to the other
 //	cutalone P1,P2 SPAN         a cut of a cluster at rest, in which no container may stop (P5)
+//	healalone [SPAN]            all cuts end, and nothing else: what is ready in the revision that is wanted runs on
+//	                            (P8); copies that are begun within the span, before anybody can know, do not count
 //	image PEER                  a peer loses its images, until the next rest
 //	leave PEER                  a peer hands over its work and says goodbye
 //	clock PEER SPAN, freeze PEER, unset PEER
@@ -56,6 +58,7 @@ func init() {
 		"wipe":       {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Wipe(a[0]) }) }},
 		"split":      {1, (*play).split},
 		"heal":       {0, func(p *play, _ []string) { p.Heal(); p.cut = false }},
+		"healalone":  {0, (*play).healAlone},
 		"oneway":     {2, (*play).oneWay},
 		"cutalone":   {2, (*play).cutAlone},
 		"image":      {1, (*play).imageGoes},
@@ -189,4 +192,18 @@ func (p *play) cutAlone(a []string) {
 	p.split(a[:1])
 	p.Run(span(a[1]))
 	p.add(promise.CutAlone(before, p.Snapshot()))
+}
+
+// healAlone ends all cuts, and checks at the next rest that of each replica a copy that was ready runs on (P8).
+func (p *play) healAlone(a []string) {
+	p.Heal()
+	p.cut = false
+	if len(a) > 0 {
+		p.Run(span(a[0]))
+	}
+	before := p.Snapshot()
+	p.rest(time.Minute)
+	if p.options.Crashes == 0 {
+		p.add(promise.RunsOn(before, p.Snapshot()))
+	}
 }

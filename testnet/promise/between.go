@@ -172,3 +172,50 @@ func MovedOnlyNeeded(before, after Snapshot, spare int) []Violation {
 	}
 	return f.sorted()
 }
+
+// RunsOn is P8 for the end of a cut, between a moment within it and one of rest after it: where a copy of a replica was
+// ready in the revision that is wanted, none is started anew. One of the copies that there were runs on as it was, or
+// becomes ready where it was being made. Copies that were lost to a fault, and those on peers that hand over their work, do
+// not count.
+func RunsOn(before, after Snapshot) []Violation {
+	f := findings{promise: "P8"}
+	held := before.held()
+	for replica := range before.ready() {
+		revision, wanted := after.wantedRevision(replica)
+		if !wanted {
+			continue
+		}
+		var from []string
+		runs := false
+		for _, i := range held[replica] {
+			if now, _ := after.peer(i.peer.ID); i.Revision == revision && i.peer.Alive && now.Alive && !now.Leaving && !after.lost(i) {
+				runs = runs || now.holds(i.Instance)
+				if i.Ready {
+					from = append(from, i.peer.Name)
+				}
+			}
+		}
+		if slices.Sort(from); !runs && len(from) > 0 {
+			f.add("%s was ready on %v in the revision that is wanted, and does not run on there", replica, from)
+		}
+	}
+	return f.sorted()
+}
+
+// held lists all instances by replica.
+func (s Snapshot) held() map[string][]placed {
+	held := make(map[string][]placed)
+	for _, p := range s.Peers {
+		for _, i := range p.Instances {
+			held[i.Replica] = append(held[i.Replica], placed{p, i})
+		}
+	}
+	return held
+}
+
+// holds says whether an instance is there, and all of its containers that ran do.
+func (p Peer) holds(i Instance) bool {
+	all := p.containers()
+	return slices.ContainsFunc(p.Instances, func(now Instance) bool { return now.ID == i.ID }) &&
+		!slices.ContainsFunc(i.Containers, func(c Container) bool { return !slices.Contains(all, c) })
+}

@@ -172,6 +172,7 @@ func TestBetweenMoments(t *testing.T) {
 	restart := func(before, after Snapshot) []Violation { return SameContainers(before, after, "id-a") }
 	down := func(before, after Snapshot) []Violation { return NeverDown(before, after) }
 	moved := func(before, after Snapshot) []Violation { return MovedOnlyNeeded(before, after, 0) }
+	healed := func(before, after Snapshot) []Violation { return RunsOn(before, after) }
 	moveToB := func(s *Snapshot) {
 		s.Peers[0].Instances = nil
 		s.Peers[1].Instances = append(s.Peers[1].Instances, instance("id-b", "web-0", "r"))
@@ -206,6 +207,16 @@ func TestBetweenMoments(t *testing.T) {
 		{"moved: the peer left", moved, func(s *Snapshot) { moveToB(s); s.Peers[0].Leaving = true }, ""},
 		{"moved: no longer wanted", moved, func(s *Snapshot) { moveToB(s); s.Peers[0].Wanted, s.Peers[1].Wanted = nil, nil }, ""},
 		{"moved: a new revision", moved, func(s *Snapshot) {
+			moveToB(s)
+			s.Peers[0].Wanted[0].Revision, s.Peers[1].Instances[1].Revision = "s", "s"
+		}, ""},
+		{"healed: nothing", healed, func(*Snapshot) {}, ""},
+		{"healed: another copy", healed, func(s *Snapshot) { s.twice() }, ""},
+		{"healed: a new copy stayed", healed, moveToB, "P8: web-0 was ready on [a]"},
+		{"healed: restarted", healed, func(s *Snapshot) { s.Peers[0].Instances[0].Containers[0].Generation = 2 }, "P8: web-0 was ready on [a]"},
+		{"healed: the peer died", healed, func(s *Snapshot) { moveToB(s); s.Peers[0].Alive = false }, ""},
+		{"healed: ended by itself", healed, func(s *Snapshot) { s.Ended = s.Peers[0].containers(); moveToB(s) }, ""},
+		{"healed: a new revision", healed, func(s *Snapshot) {
 			moveToB(s)
 			s.Peers[0].Wanted[0].Revision, s.Peers[1].Instances[1].Revision = "s", "s"
 		}, ""},

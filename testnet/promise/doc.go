@@ -10,6 +10,7 @@
 //	between two moments   CutAlone      P5   nothing happened but a cut, or its end
 //	                      NeverDown     P7   no replica that ran ceases to run
 //	                      MovedOnlyNeeded P8 two moments of rest
+//	                      RunsOn        P8   from a cut to a rest after it
 //	                      SameContainers P10 a peer's program died and came back
 //
 // A world that sees every commit can also tell them to a Watch, event by event. It finds at once, at the cost of what

@@ -1,0 +1,62 @@
+package control
+
+import (
+	"shoal/crdt"
+	"shoal/peer/replication"
+)
+
+// The row held of a peer is proof that something runs there only if the peer said it after it last came: before, it
+// may have lost its power, or changed in a cut. Rows that others pass on tell nothing of that, nor do those of its own that
+// waited in a connection while the network was cut. So who comes is asked, and its answer names the version of its row:
+//
+//	p1 comes ──▶ ask ──▶ p1 answers "my row is 7.12" ──▶ fresh once a row 7.12 or later is held, from whomever
+//
+// Until then nothing that runs here is stopped because it is said to run there. Where so many are live that not all
+// can ask each other, any newer row is taken for proof, and so is every row after a while.
+
+// spokenFor says whether the row held of a peer that comes counts without asking: where many are live, one that has
+// just come.
+func (m *Machine) spokenFor(r *row, n *member) bool {
+	return !m.asksAll() && r != nil && m.now.Elapsed-r.at < m.config.Tuning.Settle && r.version.Boot > n.leftBoot
+}
+
+func (m *Machine) asksAll() bool { return len(m.liveIDs) <= greetAll }
+
+// askWord asks a peer for the version of its row, where that is not known.
+func (m *Machine) askWord(id crdt.PeerID) {
+	if n := m.members[id]; n.live() && !n.fresh && n.told == (replication.Version{}) && m.asksAll() {
+		m.out.Send = append(m.out.Send, sends([]replication.Outgoing{m.spread.Ask(id)})...)
+	}
+}
+
+// confirmFrom takes a peer's own word of which row is its newest.
+func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
+	n := m.members[from]
+	told, ok := message.OwnRow(from)
+	if n == nil || n.fresh || !n.live() || !ok {
+		return
+	}
+	if m.asksAll() && (message.Digest == nil || !message.Digest.Answer) {
+		m.askWord(from) // it is there: the question or the answer may have been lost
+		return
+	}
+	n.told = told
+	m.compareWord(from, n)
+}
+
+// compareWord compares the row held of a peer with what that said of it.
+func (m *Machine) compareWord(id crdt.PeerID, n *member) {
+	r := m.rows[id]
+	if r != nil && n.told != (replication.Version{}) && r.version.Boot == n.told.Boot && r.version.Sequence >= n.told.Sequence {
+		m.confirmed(id, n)
+	}
+}
+
+func (m *Machine) confirmed(id crdt.PeerID, n *member) {
+	if !n.fresh || n.wait != 0 {
+		m.touched = true
+		m.moved(id)
+	}
+	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
+	m.list(id, n)
+}
