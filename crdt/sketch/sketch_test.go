@@ -226,3 +226,30 @@ func TestPartsMakeUpTheWhole(t *testing.T) {
 var goldenWalk = []uint64{0, 1, 2, 4, 6, 7, 10, 15}
 
 const goldenCheck = 0xd4c28ea2a98e9e7b
+
+// However many changes went by, the latest ones can be taken back, and each time rightly.
+func TestTheLatestChangesCanBeTakenBack(t *testing.T) {
+	s := newSet(0, 100)
+	s.sketch.Symbols(0, 1)
+	var versions []uint64
+	var want [][]Symbol
+	for n := range 500 {
+		versions = append(versions, s.sketch.Version())
+		want = append(want, s.sketch.Symbols(0, 40))
+		s.add(1000 + n)
+	}
+	for back := 1; back <= len(versions); back++ {
+		at := len(versions) - back
+		got, ok := s.sketch.SymbolsAt(Part{}, versions[at], 0, 40)
+		if !ok {
+			if back <= minRecord {
+				t.Fatalf("no way back over %d changes", back)
+			}
+			return
+		}
+		if diff := cmp.Diff(want[at], got); diff != "" {
+			t.Fatalf("%d changes back: %s", back, diff)
+		}
+	}
+	t.Error("the record has no end")
+}
