@@ -111,6 +111,12 @@ func (m *Machine) Replicas() []ReplicaView {
 	return m.sortedViews(byID)
 }
 
+// Wants says whether intent asks for a replica.
+func (m *Machine) Wants(replica placement.ReplicaID) bool {
+	_, wanted := m.planner.index[replica]
+	return wanted
+}
+
 // sortedViews says of those that are pending why, too.
 func (m *Machine) sortedViews(byID map[placement.ReplicaID]*ReplicaView) []ReplicaView {
 	ids := slices.Sorted(maps.Keys(byID))

@@ -23,7 +23,7 @@ const (
 	pingBytes, ackBytes = 254, 84
 	memberBytes         = 235
 	probeEach           = 500 * time.Millisecond
-	pushPullEach        = time.Minute
+	pushPullEach        = 90 * time.Second
 	pushPullScale       = 32
 )
 

@@ -10,6 +10,7 @@ import (
 	"shoal/gossip"
 	"shoal/peer/control"
 	"shoal/peer/replication"
+	"shoal/placement"
 	"shoal/testnet/promise"
 )
 
@@ -238,7 +239,16 @@ func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
 		stop()
 		return
 	}
+	if !w.wantedByAll(replicaOf(a.Instance)) {
+		stop()
+		return
+	}
 	before := w.Snapshot()
 	stop()
 	w.found(promise.NeverDown(before, w.Snapshot()))
+}
+
+// wantedByAll says whether every peer wants a replica: of others promise.NeverDown says nothing.
+func (w *World) wantedByAll(replica string) bool {
+	return !slices.ContainsFunc(w.peers, func(p *Peer) bool { return p.alive && !p.core.Wants(placement.ReplicaID(replica)) })
 }
