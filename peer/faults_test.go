@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"shoal/peer/control"
 	"shoal/peer/replication"
 	"shoal/peer/trust"
+	"shoal/runtime"
 )
 
 func entry(reason, from, text string) control.AuditEntry {
@@ -116,6 +118,56 @@ func TestAStoreThatPanics(t *testing.T) {
 	}
 	if a.counted(AuditSetAside) != 2 {
 		t.Errorf("set aside %d times, want the batch and the operation", a.counted(AuditSetAside))
+	}
+	if _, err := a.Write(t.Context(), namespaced("poison")); err == nil {
+		t.Error("a command was acknowledged that the store did not take")
+	}
+}
+
+// TestStreamsThatPanicEndNobody: what could not be sent is named, and writing goes on.
+func TestStreamsThatPanicEndNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := begin(t, func(_ *Config, ports *Ports) {
+			ports.Streams = func(StreamHandler) (Streams, error) { return panicking{&nowhere{dropped: map[trust.PeerID]int{}}}, nil }
+		}).run()
+		a.box.member(member("friend", 9, gossip.Alive))
+		time.Sleep(time.Second)
+		if _, err := a.Write(t.Context(), namespaced("x")); err != nil || a.disk.len() != 1 {
+			t.Errorf("%v, %d operations on disk", err, a.disk.len())
+		}
+		synctest.Wait()
+		report, _ := a.Audit(t.Context())
+		for _, e := range report.Entries {
+			if e.Reason == AuditSetAside && e.Subject == "friend" && strings.Contains(e.Text, "planted") {
+				return
+			}
+		}
+		t.Errorf("it is not named: %+v", report.Entries)
+	})
+}
+
+// panicking are streams that fail to send.
+type panicking struct{ *nowhere }
+
+func (panicking) Send(trust.PeerID, netip.AddrPort, Lane, []byte) { panic("planted") }
+
+// TestARuntimeThatPanicsAnswers: every action comes back as failed, and the next of the same instance is carried out.
+func TestARuntimeThatPanicsAnswers(t *testing.T) {
+	answers := make(chan control.Done, 8)
+	x := newExecutor(struct{ runtime.Runtime }{}, func(d control.Done) { answers <- d }) // every method of it is a nil pointer's
+	for _, kind := range []control.ActionKind{control.Prepare, control.Start, control.Stop, control.Remove} {
+		x.run(t.Context(), control.Action{Kind: kind, Instance: "i", Spec: &runtime.Spec{}})
+	}
+	x.wait()
+	close(answers)
+	failed := 0
+	for d := range answers {
+		if d.Err != nil && d.Err.Subject == "i" && strings.Contains(d.Err.Error(), "panic") {
+			failed++
+		}
+	}
+	if failed != 4 {
+		t.Errorf("%d of 4 actions came back as failed", failed)
 	}
 }
 
@@ -296,4 +348,21 @@ func TestAcksAreAwaited(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+}
+
+// TestReadingThatPanicsEndsNobody spoils what the guard looks at when it reads a message: the message is dropped, and its
+// sender named; the next one is read.
+func TestReadingThatPanicsEndsNobody(t *testing.T) {
+	a := begin(t, nil)
+	h, book := handler{a.Peer}, a.trust.book
+	a.trust.book = nil
+	h.Receive("mallory", Intent, seal(pushOf(opBy("writer", "x", 1))))
+	a.trust.book = book
+	h.Receive("friend", Intent, seal(pushOf(opBy("writer", "x", 2))))
+	if counts := a.audit.report().Counts; len(counts) != 1 || counts[0].Reason != AuditSetAside || counts[0].Peer != "mallory" {
+		t.Errorf("counted as %+v", counts)
+	}
+	if len(a.intake.senders) != 1 {
+		t.Errorf("messages of %d senders wait to be checked, want the good one's", len(a.intake.senders))
+	}
 }

@@ -221,3 +221,35 @@ func TestShunnedMessagesAreBounded(t *testing.T) {
 		t.Error("an answer of this machine is shunned")
 	}
 }
+
+// TestEachLaneIsApart sends and receives intent and rows: each stays on its lane, from the bytes on.
+func TestEachLaneIsApart(t *testing.T) {
+	a := begin(t, nil)
+	h, lanes := handler{a.Peer}, &laneNotes{}
+	a.Peer.streams, a.addrs["friend"] = lanes, member("friend", 9, gossip.Alive)
+	row := replication.SealRow(replication.Row{Peer: crdt.PeerID(ID(keyOf("writer"))), Version: replication.Version{Boot: 1}}, signer(keyOf("writer")))
+	writer := certificate("writer", "root", trust.MayWrite)
+	for lane, message := range []replication.Message{
+		Intent:      pushOf(opBy("writer", "x", 1)),
+		Observation: {Rows: &replication.Rows{Rows: []replication.Row{row}}},
+	} {
+		h.Receive("friend", Intent, seal(message, writer)) // whatever the sender says of its lane
+		if q := a.intake.senders[sender{"friend", Lane(lane)}]; q == nil || len(q.waiting) != 1 || len(a.intake.senders) != lane+1 {
+			t.Errorf("%v: %d queues", Lane(lane), len(a.intake.senders))
+		}
+		a.send([]control.Send{{To: "friend", Message: message}})
+		if n := len(lanes.sent); n != lane+1 || lanes.sent[lane] != Lane(lane) {
+			t.Errorf("sent on %v", lanes.sent)
+		}
+	}
+}
+
+// laneNotes are streams that note on which lanes messages are sent.
+type laneNotes struct {
+	nowhere
+	sent []Lane
+}
+
+func (n *laneNotes) Send(_ trust.PeerID, _ netip.AddrPort, lane Lane, _ []byte) {
+	n.sent = append(n.sent, lane)
+}
