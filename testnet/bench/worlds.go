@@ -4,7 +4,7 @@ import "fmt"
 
 // reconcile is told for each number of differences between two sets of a million small objects.
 func reconcile() benchmarked {
-	b := benchmarked{pkg: "./peer/replication", pattern: "^BenchmarkReconcileMillion$"}
+	b := benchmarked{pkg: "./peer/replication", pattern: "^BenchmarkReconcileMillion$", once: true}
 	for _, differences := range []int{1, 100, 10_000, 100_000} {
 		name := fmt.Sprintf("ReconcileMillion/%d", differences)
 		reach := "1.8"
