@@ -118,7 +118,7 @@ func (a *app) describeAside(ctx context.Context, o objectName) error {
 	if _, err := a.client().do(ctx, call{method: "GET", path: ownGroup + "audit", into: &r}); err != nil {
 		return err
 	}
-	key, replica := a.intentOf(o).text(), a.namespace+"/"+o.name
+	key, replica := a.intentOf(o).text(), "replica "+a.namespace+"/"+o.name
 	var own []api.Aside
 	for _, x := range r.Aside {
 		switch {

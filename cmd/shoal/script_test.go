@@ -106,7 +106,13 @@ func blame(ts *testscript.TestScript, _ bool, args []string) {
 
 func full(ts *testscript.TestScript, _ bool, args []string) { backendOf(ts).Full(args[0] == "yes") }
 
-func tripAt(ts *testscript.TestScript, _ bool, args []string) { backendOf(ts).Trip(args[0], args[1]) }
+func tripAt(ts *testscript.TestScript, _ bool, args []string) {
+	name := args[1]
+	if args[0] == "decode" {
+		name = string(apitest.ID(name))
+	}
+	backendOf(ts).Trip(args[0], name)
+}
 
 func pass(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[0])
