@@ -76,6 +76,58 @@ func weather(t testing.TB, w *World) {
 	wholeAgain(t, w, 2*time.Minute)
 }
 
+// cuts are three scenes that concern many peers at once: the cluster is cut in halves, both write one field, and what
+// each says is kept; links carry in one direction only; programs die while what they were told is on its way to the disk.
+func cuts(t testing.TB, w *World) {
+	n := len(w.peers)
+	name := func(k int) string { return fmt.Sprintf("p%d", 1+k%n) }
+	scale := func(peer string, replicas int) {
+		if err := w.Scale(peer, "web", replicas); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var half []string
+	for k := range n / 2 {
+		half = append(half, name(k))
+	}
+	w.Split(half)
+	w.Run(10 * time.Second)
+	scale(name(0), n-20)
+	scale(name(n-1), n-21)
+	w.Run(20 * time.Second)
+	w.Heal()
+	wholeAgain(t, w, 2*time.Minute)
+	for _, p := range w.peers {
+		if found := p.core.Conflicts(); len(found) != 1 {
+			t.Errorf("%s lists %d conflicts of one", p.Name, len(found))
+		}
+	}
+
+	for k := range 10 {
+		w.CutOneWay(name(7*k), name(7*k+n/3))
+	}
+	scale(name(5), n-22)
+	w.Run(20 * time.Second)
+	w.Heal()
+	wholeAgain(t, w, 2*time.Minute)
+
+	scale(name(9), n-23)
+	killed := 0
+	for end := w.now + time.Second; killed < 20 && w.step(end); {
+		for _, p := range w.peers {
+			if p.pending != nil && p.index%3 == 0 {
+				w.KillProgram(p.Name, time.Second)
+				killed++
+			}
+		}
+	}
+	if killed < 10 {
+		t.Errorf("only %d programs died while they wrote", killed)
+	}
+	w.Run(2 * time.Second)
+	wholeAgain(t, w, 2*time.Minute)
+}
+
 // violated reports what was broken on the way.
 func violated(t testing.TB, w *World) {
 	for _, v := range w.Violations() {
@@ -86,8 +138,9 @@ func violated(t testing.TB, w *World) {
 // TestWeather is BenchmarkThousand with fewer peers.
 func TestWeather(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	w := large(t, 60, false)
+	w := large(t, 61, false)
 	weather(t, w)
+	cuts(t, w)
 	violated(t, w)
 }
 
@@ -123,7 +176,7 @@ func TestTrafficAtRest(t *testing.T) {
 // restBytes is what a peer at rest in a cluster of 1,000 may send in a second.
 const restBytes = 3000
 
-// BenchmarkThousand plays ten virtual minutes with faults in a cluster of 1,000, and two minutes without.
+// BenchmarkThousand plays ten virtual minutes with faults in a cluster of 1,000, two minutes without, and cuts.
 func BenchmarkThousand(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for b.Loop() {
@@ -133,10 +186,13 @@ func BenchmarkThousand(b *testing.B) {
 		w.Run(2 * time.Minute)
 		rested := time.Now()
 		weather(b, w)
+		played := time.Now()
+		cuts(b, w)
 		violated(b, w)
 		b.ReportMetric(formed.Sub(begin).Seconds(), "form-s")
 		b.ReportMetric(120/rested.Sub(formed).Seconds(), "times-real")
-		b.ReportMetric(time.Since(rested).Seconds(), "real-s")
+		b.ReportMetric(played.Sub(rested).Seconds(), "real-s")
+		b.ReportMetric(time.Since(played).Seconds(), "cuts-s")
 	}
 }
 
