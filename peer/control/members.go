@@ -330,6 +330,9 @@ func (m *Machine) tellLive() {
 		m.liveDirty = false
 		m.spread.Live(m.liveIDs)
 	}
+	if len(m.greet) == 0 {
+		return
+	}
 	own, ok := m.spread.Row(m.self)
 	for _, id := range m.greet {
 		if ok && m.members[id].live() && m.greets(id) {

@@ -263,9 +263,11 @@ func (m *Machine) planAll() (plan placement.Plan, failure string) {
 	if shared := m.config.Shared.plan(digest); shared != nil {
 		return shared.plan, ""
 	}
+	m.config.Shared.lendSpace(&m.planner)
 	m.buildView()
 	if plan, failure = m.planFirst(len(m.planner.spans)); failure == "" {
 		m.config.Shared.keepPlan(digest, plan)
+		m.config.Shared.takeSpace(&m.planner)
 	}
 	return plan, failure
 }

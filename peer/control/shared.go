@@ -13,6 +13,10 @@ type Shared struct {
 	rows  map[*byte]sharedRow // by the first byte of their body: a row that is passed on is not copied
 	lists map[ViewDigest]*wantedList
 	plans map[ViewDigest]*sharedPlan
+
+	// Space for a view: only one machine at a time needs it.
+	view     placement.View
+	progress []progress
 }
 
 type sharedRow struct {
@@ -91,4 +95,20 @@ func (s *Shared) keepPlan(view ViewDigest, plan placement.Plan) {
 		shared.mine[peer] = append(shared.mine[peer], i)
 	}
 	s.plans[view] = shared
+}
+
+// lendSpace gives a machine that is about to plan space for its view, and takeSpace takes the view away again; a machine that
+// is asked to explain builds another.
+func (s *Shared) lendSpace(p *planner) {
+	if s != nil && p.view.Peers == nil {
+		p.view, p.progress = s.view, s.progress
+		s.view, s.progress = placement.View{}, nil
+	}
+}
+
+func (s *Shared) takeSpace(p *planner) {
+	if s != nil {
+		s.view, s.progress = p.view, p.progress
+		p.view, p.progress, p.built = placement.View{}, nil, ViewDigest{}
+	}
 }
