@@ -71,6 +71,54 @@ func TestWhoWasForgottenDropsWhatTheOthersForgot(t *testing.T) {
 	}
 }
 
+// What came at or below the floor may have been refused here, or overwritten by what is to go: one more exchange shows that
+// nothing is lacking.
+func TestDoubtEndsOnlyWithAnExchangeThatBringsNothing(t *testing.T) {
+	gone, home := newMachine("away"), newMachine("home")
+	for i := range 50 {
+		op := smallOp(i, "w")
+		if i < 30 {
+			add(t, gone, op)
+		}
+		add(t, home, op)
+	}
+	home.set.Forget(crdt.Seen{}, second)
+	home.Applied(closed)
+	gone.Doubt(second, closed)
+	l := newLine(t, gone, home)
+	openings := 0
+	l.cut = func(m Message) bool {
+		if m.Digest != nil && !m.Digest.Answer {
+			openings++
+		}
+		return false
+	}
+	l.round(0)
+	if openings != 2 || len(l.settled()) != 1 || gone.doubt != nil || !l.equal() {
+		t.Errorf("%d exchanges; settled %v, equal %v", openings, l.settled(), l.equal())
+	}
+}
+
+// A partner that applied the floor in the middle of a round gave symbols from before it too.
+func TestARoundAcrossTwoFloorsSettlesNothing(t *testing.T) {
+	l, old, _ := returning(t)
+	gone, home := l.ends[0], l.ends[1]
+	gone.round = &round{partner: home.self, whole: true}
+	for version, floor := range []FloorHash{{9}, closed} {
+		symbols := home.firstSymbols(gone.digest())
+		symbols.Version, symbols.Floor = uint64(version), floor
+		if !gone.takes(gone.round, symbols) {
+			t.Fatal("first symbols are not taken")
+		}
+	}
+	gone.round.surplus = []crdt.OpID{old.ID()}
+	var received Received
+	gone.advance(&received)
+	if _, held := gone.set.Op(old.ID()); !held || received.Settled || gone.doubt == nil {
+		t.Errorf("held %v, settled %v", held, received.Settled)
+	}
+}
+
 // Nothing goes before all has come, wherever the exchange ends; the next one settles.
 func TestAnExchangeMayEndAtAnyMessage(t *testing.T) {
 	for lost := range 40 {

@@ -186,3 +186,15 @@ func TestPlacesAreInTheOrderOfPages(t *testing.T) {
 		}
 	}
 }
+
+// The rest of an object comes from who sent its beginning: operations of another may have seen others.
+func TestAFillGoesOnElsewhereAtTheEndOfAnObject(t *testing.T) {
+	m := newMachine("a", "b", "c")
+	whole := crdt.Key{Kind: "ConfigMap", Name: "whole"}
+	m.fill = &fill{at: Place{Key: web, Stamp: crdt.Stamp{Time: 5, Writer: "w"}}, whole: whole}
+	var received Received
+	m.considerFill(&received, "c", &Digest{Count: 1_000_000})
+	if len(received.Send) != 1 || received.Send[0].Message.Fill == nil || received.Send[0].Message.Fill.After != (Place{Key: whole}) {
+		t.Errorf("sends %+v", received.Send)
+	}
+}

@@ -83,6 +83,21 @@ func TestNewsIsPushedOnOnceAndNotBack(t *testing.T) {
 	}
 }
 
+// So many operations at once are a transfer: everybody gets them in their own.
+func TestATransferIsNotPushedOn(t *testing.T) {
+	for n, pushes := range map[int]bool{rumoursAtOnce: true, rumoursAtOnce + 1: false} {
+		m := newMachine("a", "b", "c", "d")
+		push := &Push{}
+		for i := range n {
+			push.Ops = append(push.Ops, smallOp(i, "w"))
+		}
+		received := m.Receive("b", Message{Push: push})
+		if len(received.Delta.Added) != n || (len(received.Send) > 0) != pushes {
+			t.Errorf("of %d operations %d are new, and %d messages follow", n, len(received.Delta.Added), len(received.Send))
+		}
+	}
+}
+
 func TestRows(t *testing.T) {
 	m := newMachine("a", "b")
 	take := func(row Row) int {

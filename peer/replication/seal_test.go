@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,6 +208,19 @@ func TestHostileSymbolsAreRefused(t *testing.T) {
 	} {
 		if m, err := Decode(wire.EncodeMessage(form)); err == nil {
 			t.Errorf("%s is taken: %+v", name, m)
+		}
+	}
+}
+
+// Intent never waits for observations: these are in a lane of their own, whatever is said about them.
+func TestOnlyRowsTravelInTheLaneOfObservations(t *testing.T) {
+	for name, message := range sampleMessages() {
+		want := Intent
+		if strings.HasPrefix(name, "row") {
+			want = Observation
+		}
+		if got := message.Lane(); got != want {
+			t.Errorf("%s travels in lane %d", name, got)
 		}
 	}
 }
