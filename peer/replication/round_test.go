@@ -416,3 +416,18 @@ func TestWhoTakesInALotIsNotComparedWith(t *testing.T) {
 		t.Errorf("equal %v, still busy %v", l.equal(), b.busy())
 	}
 }
+
+// Of two rounds that cross one goes on; when that one stands still, since its opening was lost, the other does.
+func TestACrossingRoundGivesWayOnce(t *testing.T) {
+	a, b := newMachine("a", "b"), newMachine("b", "a")
+	add(t, a, smallOp(1, "w"))
+	add(t, b, smallOp(2, "w"))
+	a.Reconcile() // lost
+	opening := Message{Digest: b.digest()}
+	for turn, symbols := range []bool{false, true} {
+		sent := a.Receive("b", opening).Send
+		if len(sent) == 0 || (sent[0].Message.Symbols != nil) != symbols {
+			t.Errorf("opening %d is answered with %+v", turn, sent)
+		}
+	}
+}
