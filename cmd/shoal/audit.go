@@ -137,8 +137,11 @@ lost holds this up for at most 45 days; then the others go on without it, and it
 }
 
 func (a *app) printFloor(f api.Floor) error {
-	fmt.Fprintf(a.stdout, "%d deletions are remembered until all %d peers have them; %d operations are kept in all\n",
-		f.Forgettable, len(f.Registered), f.Retained)
+	what := fmt.Sprintf("%d deletions are remembered until all %d peers have them", f.Forgettable, len(f.Registered))
+	if f.Forgettable == 1 {
+		what = fmt.Sprintf("1 deletion is remembered until all %d peers have it", len(f.Registered))
+	}
+	fmt.Fprintf(a.stdout, "%s; %d operations are kept in all\n", what, f.Retained)
 	if f.Closed == nil {
 		fmt.Fprintln(a.stdout, "nothing was forgotten yet")
 	} else {

@@ -101,7 +101,7 @@ func newRoot(a *app, subcommands ...func(*app) *cobra.Command) *cobra.Command {
 // flagText is what is wrong with a flag, without the words of the library that could not read its value.
 func flagText(err error) string {
 	text := err.Error()
-	for words, hint := range map[string]string{": strconv.": "it is a whole number", ": time: ": `write it like "10s", "5m" or "1h30m"`} {
+	for words, hint := range map[string]string{": strconv.": "write a whole number", ": time: ": `write it like "10s", "5m" or "1h30m"`} {
 		if before, _, found := strings.Cut(text, words); found {
 			return before + ": " + hint
 		}
