@@ -37,17 +37,14 @@ func TestATurnTakesIntentFirst(t *testing.T) {
 		a.rows.put("friend", replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}})
 	}
 	<-a.rows.wake
-	for range 3 {
-		a.received <- received{control.Received{From: "friend", Message: pushOf()}, operationsPerTurn / 2}
-	}
 	for range messagesPerTurn + 1 {
 		a.writes <- namespaced("x")
 	}
 	left := 2 * rowsPerTurn
 	for turn := 0; left > 0; turn++ {
-		waits := len(a.received) + len(a.writes)
+		waits := len(a.writes)
 		events := a.gather(nil, nil)
-		waiting := len(a.received) + len(a.writes)
+		waiting := len(a.writes)
 		rows, mixed := rowsIn(events)
 		if mixed || waits-waiting > messagesPerTurn {
 			t.Errorf("turn %d: %d messages of intent; or some come after rows: %v", turn, waits-waiting, mixed)
@@ -252,4 +249,35 @@ type laneNotes struct {
 
 func (n *laneNotes) Send(_ trust.PeerID, _ netip.AddrPort, lane Lane, _ []byte) {
 	n.sent = append(n.sent, lane)
+}
+
+// TestAFullDiskVouchesForNothing: what is not on disk is neither pushed nor acknowledged to others, and all else is.
+func TestAFullDiskVouchesForNothing(t *testing.T) {
+	kept, lost := opBy("writer", "kept", 1), opBy("writer", "lost", 2)
+	out := control.Output{Send: []control.Send{
+		{Message: pushOf(kept, lost)},
+		{Message: replication.Message{Ack: &replication.Ack{Ops: []crdt.OpID{lost.ID(), kept.ID()}}}},
+	}, Replies: []control.Reply{{Stamp: kept.Stamp}, {Stamp: lost.Stamp}}}
+	unwritten{lost.ID(): lost.Stamp}.strike(&out, ErrFull)
+	if ops := out.Send[0].Message.Push.Ops; len(ops) != 1 || ops[0].ID() != kept.ID() {
+		t.Errorf("pushed %+v", ops)
+	}
+	if acked := out.Send[1].Message.Ack.Ops; len(acked) != 1 || acked[0] != kept.ID() {
+		t.Errorf("acknowledged %v", acked)
+	}
+	if out.Replies[0].Err != nil || out.Replies[1].Err != ErrFull {
+		t.Errorf("answered %+v", out.Replies)
+	}
+}
+
+// TestAuditKeepsTheNewest lets each entry come from somebody else.
+func TestAuditKeepsTheNewest(t *testing.T) {
+	a := newAudit(time.Now)
+	for i := range auditEntries + 3 {
+		a.add(entry(AuditForged, fmt.Sprint("peer", i), fmt.Sprint(i)))
+	}
+	entries := a.report().Entries
+	if first, last := entries[0].Text, entries[len(entries)-1].Text; first != fmt.Sprint(auditEntries+2) || last != "3" {
+		t.Errorf("from %s back to %s are kept", first, last)
+	}
 }
