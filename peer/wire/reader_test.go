@@ -174,6 +174,11 @@ func TestListsOfALaterVersion(t *testing.T) {
 	if diff := cmp.Diff(Lists{{s, s}}, lists); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
+	var list List
+	err = decoding.Unmarshal(opForm("81 a2 02 41 62 01 41 61")[headerBytes:], &list)
+	if diff := cmp.Diff(List{s}, list); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
 }
 
 // Few bytes never take much room.
