@@ -24,6 +24,9 @@ func TestRow(t *testing.T) {
 	if got := s.row(figure{key: "thing"}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	if got := s.text(0.0045); got != "4.50 ms" {
+		t.Errorf("few seconds: %s", got)
+	}
 	s = series{unit: "ms"}
 	for _, us := range []int{1000, 1500, 2000, 9000} {
 		s.add(time.Duration(us) * time.Microsecond)

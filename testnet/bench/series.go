@@ -65,6 +65,9 @@ func (s series) row(f figure) string {
 }
 
 func (s series) text(value float64) string {
+	if s.unit == "s" && value < 0.01 {
+		return series{unit: "ms"}.text(1000 * value)
+	}
 	format := formats[s.unit][1]
 	if value < 10 {
 		format = formats[s.unit][0]

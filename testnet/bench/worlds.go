@@ -13,7 +13,7 @@ func reconcile() benchmarked {
 		}
 		b.rows = append(b.rows,
 			metricRow{benchmark: name, metric: "ratio", row: series{
-				name: fmt.Sprintf("reconcile 1,000,000 objects, %d differences: bytes beyond 2 kB per byte of difference", differences), reach: reach, unit: "times"}},
+				name: fmt.Sprintf("reconcile 1,000,000 objects that differ in %d: bytes beyond 2 kB per byte of difference", differences), reach: reach, unit: "times"}},
 			metricRow{benchmark: name, metric: "cpu-s", row: series{name: "the same: CPU of both sides", reach: "1 s", unit: "s"}},
 		)
 	}
