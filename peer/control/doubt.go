@@ -24,6 +24,7 @@ type doubt struct {
 	asks    []doubtful // the sets of floors that help, one of which is asked for at a time
 	asked   int        // index in asks
 	turnDue time.Duration
+	look    bool // somebody may have applied a set that helps
 
 	wrote []crdt.Op // by this peer, and not known to be held by others, oldest first
 
@@ -36,7 +37,8 @@ type doubtful struct {
 	hash   floorHash
 }
 
-// doubtEach is how long one set of floors is asked for where several would do.
+// doubtEach is how long one set of floors is asked for where several would do and no row says which of them somebody
+// has applied.
 const doubtEach = 10 * time.Second
 
 func (f *forgetting) inDoubt() bool { return len(f.doubt.floors) > 0 }
@@ -51,7 +53,10 @@ func (m *Machine) setDoubt(floors []floor) {
 	if slices.EqualFunc(d.asks, asks, func(a, b doubtful) bool { return a.hash == b.hash }) {
 		return
 	}
-	d.asks, d.asked = asks, 0
+	d.asks, d.asked, d.look = asks, 0, false
+	if at := m.applicable(); at >= 0 {
+		d.asked = at
+	}
 	if len(floors) == 0 {
 		m.spread.Doubt(nil, floorHash{})
 		return
@@ -92,16 +97,57 @@ func (m *Machine) ask() {
 	_, second := joined(slices.DeleteFunc(slices.Clone(d.asks[d.asked].floors), func(f floor) bool { return m.floors.hasApplied(f.hash) }))
 	m.spread.Doubt(second, d.asks[d.asked].hash)
 	d.turnDue = m.now.Elapsed + doubtEach
+	m.reconcileDue = min(m.reconcileDue, m.now.Elapsed)
 }
 
-// turnDoubt asks for the next set of floors where several would do.
+// turnDoubt asks for the set of floors that somebody has applied; where no row says so, for one after the other.
 func (m *Machine) turnDoubt() {
 	d := &m.floors.doubt
-	if len(d.asks) < 2 || m.now.Elapsed < d.turnDue {
+	due := m.now.Elapsed >= d.turnDue
+	if len(d.asks) < 2 || !d.look && !due {
 		return
 	}
-	d.asked = (d.asked + 1) % len(d.asks)
-	m.ask()
+	d.look = false
+	next := m.applicable()
+	if next < 0 && due {
+		next = (d.asked + 1) % len(d.asks)
+	}
+	if due {
+		d.turnDue = m.now.Elapsed + doubtEach
+	}
+	if next >= 0 && next != d.asked {
+		d.asked = next
+		m.ask()
+	}
+}
+
+// applicable finds the largest set of floors that helps and that a live peer has applied; -1 if there is none.
+func (m *Machine) applicable() int {
+	return slices.IndexFunc(m.floors.doubt.asks, func(a doubtful) bool { return len(m.teachers(a.hash)) > 0 })
+}
+
+// teachers lists the live peers that say that they have applied a set of floors.
+func (m *Machine) teachers(hash floorHash) []crdt.PeerID {
+	var ids []crdt.PeerID
+	for _, id := range m.liveIDs {
+		if r := m.rows[id]; r != nil && bytes.Equal(r.observation.Applied, hash[:]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// teacher draws one with whom to compare next; empty where this peer is in no doubt, or knows of none, and now and then all the
+// same, since the one that it knows of may hear nothing from here.
+func (m *Machine) teacher() crdt.PeerID {
+	d := &m.floors.doubt
+	if len(d.asks) == 0 || m.config.Pick == nil || m.config.Pick(4) == 0 {
+		return ""
+	}
+	if ids := m.teachers(d.asks[d.asked].hash); len(ids) > 0 {
+		return ids[m.config.Pick(len(ids))]
+	}
+	return ""
 }
 
 // doubtSettled accepts the floors that were asked for: what is below them and held here is what the

@@ -195,7 +195,11 @@ func (m *Machine) reconcile() {
 		return
 	}
 	m.reconcileDue = m.now.Elapsed + m.jittered(m.config.Tuning.ReconcileEach)
-	m.out.Send = append(m.out.Send, sends(m.spread.Reconcile())...)
+	if teacher := m.teacher(); teacher != "" {
+		m.out.Send = append(m.out.Send, sends(m.spread.ReconcileWith(teacher))...)
+	} else {
+		m.out.Send = append(m.out.Send, sends(m.spread.Reconcile())...)
+	}
 }
 
 // passEach is how often rows that came are passed on.

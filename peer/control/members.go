@@ -174,6 +174,7 @@ func (m *Machine) remember(was, news gossip.Member) {
 func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	m.liveDirty = true
 	m.greet = append(m.greet, id)
+	m.floors.doubt.look = true
 	if m.greets(id) {
 		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
 	}

@@ -80,6 +80,7 @@ func (m *Machine) rowOfFloor(peer crdt.PeerID, o *wire.Observation) {
 	if old == nil || !bytes.Equal(old.observation.Applied, o.Applied) ||
 		!bytes.Equal(old.observation.Mark, o.Mark) || !bytes.Equal(old.observation.MarkDigest, o.MarkDigest) {
 		m.floors.lookSoon(m.now.Elapsed)
+		m.floors.doubt.look = true
 	}
 }
 

@@ -8,8 +8,14 @@ const alsoWhenFloorsDiffer = 32
 
 // Reconcile begins a round with one live peer. It also asks again for what seems to be lost of a transfer that is under
 // way, and hands out what PassRows would.
-func (m *Machine) Reconcile() []Outgoing {
-	partner := m.some(1, m.self)
+func (m *Machine) Reconcile() []Outgoing { return m.reconcile(m.some(1, m.self)) }
+
+// ReconcileWith is Reconcile with a live peer of the caller's choice.
+func (m *Machine) ReconcileWith(partner crdt.PeerID) []Outgoing {
+	return m.reconcile([]crdt.PeerID{partner})
+}
+
+func (m *Machine) reconcile(partner []crdt.PeerID) []Outgoing {
 	if len(partner) == 0 {
 		return nil
 	}

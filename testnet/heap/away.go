@@ -49,13 +49,8 @@ func Away(seed uint64) Script {
 	g.works()
 	g.step("rest")
 	for range 2 + g.random.IntN(3) {
-		g.away = 0
 		g.separation()
-		if g.away > usualForgetAfter*15/16 {
-			g.step("within", 90*time.Second) // who was forgotten comes back through doubt
-		} else {
-			g.step("within", 10*time.Second)
-		}
+		g.step("within", 10*time.Second) // also who was forgotten, and comes back through doubt
 		g.step("rest")
 		if g.chance(0.7) {
 			g.step("age", time.Duration(15+g.random.IntN(30))*time.Minute) // deletions are forgotten
@@ -86,7 +81,6 @@ func (g *generator) long() time.Duration {
 		most := math.Log(30 * 24 * 3600)
 		span = time.Duration(math.Exp(g.random.Float64()*most) * float64(time.Second)).Round(time.Millisecond)
 	}
-	g.away += span
 	return span
 }
 

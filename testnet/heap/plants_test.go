@@ -116,6 +116,8 @@ var plantedFaults = []planted{
 		func() plants { return plants{unguarded: true} }, text(forgery)},
 	{"dead connection: connections to members that failed are not dropped", "converged: behind a dead connection",
 		func() plants { return plants{neverDrops: true} }, text(longCut)},
+	{"no waiting for rows: who returns is not waited for, and what runs on the other side is started again", "P8: does not run on there",
+		func() plants { return plants{config: func(_ *Peer, c *control.Config) { c.Tuning.Settle = 1 }} }, text(rolledOutInACut)},
 	{"unbounded queue: what waits for a peer that is away has no bound", "P12: messages wait",
 		func() plants { return plants{unboundedQueues: true} }, text(manyWords())},
 	{"panic not set aside: a bad value is tried again at each start", "P13: failed",
@@ -195,24 +197,27 @@ func failedIsLeft(_ *Peer, m *gossip.Member) {
 	}
 }
 
-// wrongAttestation makes p3 deaf to what becomes of Deployments, and every word on a mark equal to the first that was read.
+// wrongAttestation makes p3 deaf to what becomes of Deployments, and every word on a mark equal to that of p3.
 func wrongAttestation() plants {
 	said := map[string][]byte{}
 	deaf := func(p *Peer, op *crdt.Op) bool {
 		return p.Name != "p3" || p.world.now < 10*time.Second || op.Key.Kind != "Deployment"
 	}
 	return plants{op: deaf, config: func(p *Peer, c *control.Config) {
+		c.Shared = nil // each machine reads each row by itself
 		decode := c.Decode
 		c.Decode = func(body []byte) (*wire.Observation, error) {
 			o, err := decode(body)
 			if err != nil || len(o.Mark) == 0 {
 				return o, err
 			}
-			if said[string(o.Mark)] == nil {
+			if o.Labels["kubernetes.io/hostname"] == "p3" {
 				said[string(o.Mark)] = o.MarkDigest
 			}
 			equal := *o
-			equal.MarkDigest = said[string(o.Mark)]
+			if digest := said[string(o.Mark)]; digest != nil {
+				equal.MarkDigest = digest
+			}
 			return &equal, nil
 		}
 	}}
@@ -281,6 +286,14 @@ apply p1 web 2 blue
 rest
 wait 5s
 delete p2 web
+age 10m30s
+restart p3 1s
+restart p1 1s
+restart p2 1s
+restart p4 1s
+age 11m
+restart p3 1s
+restart p1 1s
 age 40m`
 	oldDisk = `
 world peers=4
@@ -316,6 +329,16 @@ paint p5 web red
 wait 40s
 heal
 rest`
+	rolledOutInACut = `
+world peers=6
+wait 5s
+apply p1 web 9 blue
+rest
+split p1,p2
+rest
+apply p3 web 9 green
+rest
+healalone`
 	badValue = `
 world peers=3
 wait 5s

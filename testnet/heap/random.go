@@ -42,7 +42,6 @@ type generator struct {
 	*engine
 	peers []string
 	cut   bool
-	away  time.Duration // for how long somebody was
 	steps []Step
 }
 
