@@ -280,4 +280,16 @@ func TestAuditKeepsTheNewest(t *testing.T) {
 	if first, last := entries[0].Text, entries[len(entries)-1].Text; first != fmt.Sprint(auditEntries+2) || last != "3" {
 		t.Errorf("from %s back to %s are kept", first, last)
 	}
+	for range 2 * auditEntries {
+		a.add(entry(AuditForged, "flood", "flood"))
+	}
+	floods := 0
+	for _, e := range a.report().Entries {
+		if e.Text == "flood" {
+			floods++
+		}
+	}
+	if floods != auditEach {
+		t.Errorf("%d of the entries are one culprit's, want %d", floods, auditEach)
+	}
 }
