@@ -1,6 +1,7 @@
 package heap
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type writeLog struct {
 	open     map[uint64]*command
 	done     []promise.Write
 	stamps   map[crdt.Key][]crdt.Stamp // of acknowledged writes, by object
+	ops      map[string]string         // by the ID of an acknowledged write: the operation
 	keys     []crdt.Key                // of all objects that were written
 }
 
@@ -32,7 +34,7 @@ type command struct {
 }
 
 func newWriteLog() *writeLog {
-	return &writeLog{open: map[uint64]*command{}, stamps: map[crdt.Key][]crdt.Stamp{}}
+	return &writeLog{open: map[uint64]*command{}, stamps: map[crdt.Key][]crdt.Stamp{}, ops: map[string]string{}}
 }
 
 // ErrDied is the answer of a command whose peer's program died before it answered.
@@ -64,19 +66,34 @@ func (w *World) replied(p *Peer, reply control.Reply) {
 	if c.leave || errors.Is(reply.Err, control.ErrStale) || errors.As(reply.Err, &invalid) {
 		return // the writer's to mend
 	}
-	w.log.note(p, c.write, reply)
+	w.log.note(p, c.write, reply, w.facts[reply.Op].Fields)
 }
 
-// note takes an answered write into the log that the promises are checked against.
-func (l *writeLog) note(p *Peer, write control.Write, reply control.Reply) {
+// note takes an answered write into the log that the promises are checked against, with the fields that it set as it was
+// signed: a write also says again what the one before it deleted, and who sees it has seen both.
+func (l *writeLog) note(p *Peer, write control.Write, reply control.Reply, signed map[string]string) {
 	entry := l.entry(p, write)
 	if reply.Err != nil {
 		entry.Refused = reply.Err.Error()
 	} else {
+		maps.Copy(entry.Fields, signed)
 		entry.ID = stampID(reply.Stamp)
+		l.ops[entry.ID] = hex.EncodeToString(reply.Op[:])
 		l.stamps[write.Key] = append(l.stamps[write.Key], reply.Stamp)
 	}
 	l.done = append(l.done, entry)
+}
+
+// noteRewritten takes into the log what a peer wrote again by itself: nobody asked for it, and it must not be lost either.
+func (w *World) noteRewritten(p *Peer, out *control.Output) {
+	for i := range out.Persist.Put {
+		op := &out.Persist.Put[i]
+		again := func(n control.Note) bool { return n.Reason == "Rewritten" && n.Object == op.Key }
+		if op.Stamp.Writer == crdt.PeerID(p.self.ID) && slices.ContainsFunc(out.Notes, again) {
+			write := control.Write{Key: op.Key, Verb: op.Verb, Seen: op.Seen, Changes: op.Changes}
+			w.log.note(p, write, control.Reply{Stamp: op.Stamp, Op: op.ID()}, nil)
+		}
+	}
 }
 
 // noteUnknown takes a write into the log of which nobody knows whether it took effect.

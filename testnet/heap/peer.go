@@ -258,6 +258,7 @@ func (p *Peer) carryOut(out control.Output) {
 	for _, reply := range out.Replies {
 		w.replied(p, reply)
 	}
+	w.noteRewritten(p, &out)
 	for _, send := range out.Send {
 		if to := w.byID[gossip.PeerID(send.To)]; to != nil && to != p {
 			w.send(p, to, send.Message)

@@ -14,6 +14,9 @@ import (
 // Snapshot shows the world from outside.
 func (w *World) Snapshot() promise.Snapshot {
 	s := promise.Snapshot{At: w.now, Writes: w.log.done, Ended: w.ended}
+	for i := range s.Writes {
+		s.Writes[i].Unheard = w.watch.Unheard(w.log.ops[s.Writes[i].ID])
+	}
 	for _, p := range w.peers {
 		s.Peers = append(s.Peers, p.snapshot())
 	}

@@ -71,6 +71,15 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		{"a deleted field shows", func(s *Snapshot) {
 			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1", "w2"}})
 		}, "P2: a: Deployment/default/web image=\"\" of write w3"},
+		{"a field that was deleted is there, as one that was forgotten had set it", func(s *Snapshot) {
+			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1"}, Unheard: []string{"id-b"}})
+		}, ""},
+		{"it is there, as one had set it who was not forgotten", func(s *Snapshot) {
+			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1"}, Unheard: []string{"id-c"}})
+		}, "P2: a: Deployment/default/web image=\"\" of write w3"},
+		{"it is there, as one had set it before it was deleted", func(s *Snapshot) {
+			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1", "w2"}, Unheard: []string{"id-b"}})
+		}, "P2: a: Deployment/default/web image=\"\" of write w3"},
 		{"a write may have overwritten it", func(s *Snapshot) {
 			s.Peers[0].Objects[0].Fields = s.Peers[0].Objects[0].Fields[1:]
 			s.Writes = append(s.Writes, Write{Unknown: true, Peer: "id-a", Object: key, Fields: map[string]string{"image": ""}, Saw: []string{"w1", "w2"}})

@@ -73,6 +73,7 @@ type Write struct {
 	Delete  bool
 	Fields  map[string]string // path to value; an empty value deletes the field
 	Saw     []string          // IDs of earlier writes that the peer had when it took this one
+	Unheard []string          // IDs of peers that had not heard of it when its deletions were forgotten: nobody waited for them any more
 }
 
 // Object is one object as a peer sees it. A dead one shows in Fields what its deletion had not seen.

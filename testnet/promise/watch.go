@@ -52,6 +52,7 @@ type Watch struct {
 	newest  map[string]RowVersion      // of each peer's own rows
 	trips   map[tripName]int           // how often a bad value was tried
 	reached map[string]map[string]bool // by operation: the peers that ever had it on disk
+	unheard map[string][]string        // by operation: see Unheard
 }
 
 type watched struct {
@@ -81,6 +82,7 @@ func NewWatch() *Watch {
 	return &Watch{
 		made: map[string]*Op{}, stamps: map[string]map[uint64]*Op{}, peers: map[string]*watched{}, views: map[string]string{},
 		rows: map[rowName]string{}, newest: map[string]RowVersion{}, trips: map[tripName]int{}, reached: map[string]map[string]bool{},
+		unheard: map[string][]string{},
 	}
 }
 
@@ -196,6 +198,9 @@ func (w *Watch) Drop(peer, id string) []Violation {
 	}
 	delete(p.held[d.Object], id)
 	sets, takes := p.left(d)
+	if takes && !sets {
+		w.noteUnheard(d)
+	}
 	if p.excused || !sets && !takes {
 		return nil
 	}
@@ -212,6 +217,18 @@ func (w *Watch) Drop(peer, id string) []Violation {
 	}
 	return f.list
 }
+
+// noteUnheard notes who has not heard of an operation whose deletions are forgotten, and is not waited for.
+func (w *Watch) noteUnheard(d *Op) {
+	for _, other := range slices.Sorted(maps.Keys(w.peers)) {
+		if q := w.peers[other]; q.gone && !w.reached[d.ID][other] && !q.overwritten(d) && !slices.Contains(w.unheard[d.ID], other) {
+			w.unheard[d.ID] = append(w.unheard[d.ID], other)
+		}
+	}
+}
+
+// Unheard lists the peers that had not heard of an operation when its deletions were forgotten, as nobody waited for them.
+func (w *Watch) Unheard(id string) []string { return w.unheard[id] }
 
 // overwritten says whether nothing of what d does is left.
 func (p *watched) overwritten(d *Op) bool {

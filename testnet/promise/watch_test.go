@@ -2,6 +2,7 @@ package promise
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -131,6 +132,23 @@ func TestWatchFindsWhatIsBroken(t *testing.T) {
 func (s *story) trips(n int) {
 	for range n {
 		s.tell(s.Trip("a", "read", "web"))
+	}
+}
+
+func TestWatchNamesThoseForWhomNobodyWaited(t *testing.T) {
+	s := deleted()
+	for _, peer := range []string{"c", "d", "e"} {
+		s.Join(peer)
+	}
+	s.Take("c", deletion)
+	s.Gone("c")
+	s.Gone("d")
+	s.Excuse("e", true)
+	s.tell(s.Drop("a", "w3"))
+	s.tell(s.Drop("b", "w3"))
+	expect(t, s.found, "")
+	if got := s.Unheard("w3"); !slices.Equal(got, []string{"d"}) || s.Unheard("w1") != nil {
+		t.Errorf("%v had not heard of the deletion", got)
 	}
 }
 
