@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"shoal/crdt"
 	"shoal/testnet/promise"
 )
 
@@ -20,6 +21,7 @@ type verb struct {
 //	apply PEER NAME N COLOR     the manifest of a Deployment is given to a peer
 //	scale PEER NAME N           its number of replicas is
 //	paint PEER NAME COLOR       one of its fields is
+//	set PEER NAME PATH TEXT     another one is
 //	delete PEER NAME
 //	exit oom|probe              some container ends, or its liveness probe fails
 //	off PEER, on                a machine loses power; all that are off start
@@ -29,7 +31,7 @@ type verb struct {
 //	oneway P1 P2                nothing passes from one to the other
 //	cutalone P1,P2 SPAN         a cut of a cluster at rest, in which no container may stop (P5)
 //	healalone [SPAN]            all cuts end, and nothing else: what is ready in the revision that is wanted runs on
-//	                            (P8); copies that are begun within the span, before anybody can know, do not count
+//	                            (P8), and what is ready stays up (P7); copies that are begun within the span, before anybody can know, do not count
 //	image PEER                  a peer loses its images, until the next rest
 //	leave PEER                  a peer hands over its work and says goodbye
 //	clock PEER SPAN, freeze PEER, unset PEER
@@ -50,6 +52,7 @@ func init() {
 		"apply":      {4, (*play).apply},
 		"scale":      {3, (*play).scale},
 		"paint":      {3, (*play).paint},
+		"set":        {4, (*play).set},
 		"delete":     {2, (*play).remove},
 		"exit":       {1, func(p *play, a []string) { p.KillAnyContainer(a[0] == "probe") }},
 		"off":        {1, func(p *play, a []string) { p.ifAlive(a[0], func() { p.LosePower(a[0]) }) }},
@@ -134,6 +137,10 @@ func (p *play) paint(a []string) {
 	p.ifLives(a[0], a[1], func() { p.accepted(p.Set(a[0], Deployment(a[1]), colorPath, a[2])) })
 }
 
+func (p *play) set(a []string) {
+	p.ifLives(a[0], a[1], func() { p.accepted(p.Set(a[0], Deployment(a[1]), crdt.Path(a[2]), a[3])) })
+}
+
 func (p *play) remove(a []string) {
 	p.ifLives(a[0], a[1], func() { p.accepted(p.Delete(a[0], Deployment(a[1]))) })
 }
@@ -194,7 +201,8 @@ func (p *play) cutAlone(a []string) {
 	p.add(promise.CutAlone(before, p.Snapshot()))
 }
 
-// healAlone ends all cuts, and checks at the next rest that of each replica a copy that was ready runs on (P8).
+// healAlone ends all cuts, and checks at the next rest that of each replica a copy that was ready runs on (P8), and that no
+// merge of what was written on both sides stopped one (P7).
 func (p *play) healAlone(a []string) {
 	p.Heal()
 	p.cut = false
@@ -204,6 +212,8 @@ func (p *play) healAlone(a []string) {
 	before := p.Snapshot()
 	p.rest(time.Minute)
 	if p.options.Crashes == 0 {
-		p.add(promise.RunsOn(before, p.Snapshot()))
+		after := p.Snapshot()
+		p.add(promise.RunsOn(before, after))
+		p.add(promise.StaysUp(before, after))
 	}
 }
