@@ -132,6 +132,16 @@ const patience = 2 * time.Second
 
 // order gives a peer a command and lets time pass until it has answered.
 func (w *World) order(p *Peer, write control.Write) error {
+	c := w.tell(p, write)
+	if _, ok := w.Await(patience, func() bool { return c.answered }); !ok {
+		w.broken("P1", "%s did not answer a write to %s", p.Name, write.Key)
+		return fmt.Errorf("no answer from %s", p.Name)
+	}
+	return c.err
+}
+
+// tell gives a peer a command, and waits for nothing.
+func (w *World) tell(p *Peer, write control.Write) *command {
 	w.log.requests++
 	write.Request = w.log.requests
 	write.Acks = int(w.log.requests % 3) // every now and then others are to say when they hold it
@@ -139,11 +149,7 @@ func (w *World) order(p *Peer, write control.Write) error {
 	w.log.open[write.Request] = c
 	w.tracef("%s is told to %s %s, seen %v", p.Name, []string{"update", "create", "delete"}[write.Verb], write.Key, write.Seen)
 	p.feed(write)
-	if _, ok := w.Await(patience, func() bool { return c.answered }); !ok {
-		w.broken("P1", "%s did not answer a write to %s", p.Name, write.Key)
-		return fmt.Errorf("no answer from %s", p.Name)
-	}
-	return c.err
+	return c
 }
 
 // attempts is how often a command reads again after the object changed under it.

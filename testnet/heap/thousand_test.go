@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"shoal/crdt"
+	"shoal/peer/control"
 )
 
 // large makes a cluster of so many peers that has formed, runs a workload of one replica for each, and is at rest. Its
@@ -112,7 +115,10 @@ func cuts(t testing.TB, w *World) {
 	w.Heal()
 	wholeAgain(t, w, 2*time.Minute)
 
-	scale(name(9), n-23)
+	writer := w.Peer(name(10)) // of those that live on
+	object, _ := writer.core.Object(Deployment("web"))
+	w.tell(writer, control.Write{Key: object.Key, Seen: object.Seen, User: writer.Name, Manager: "edit",
+		Changes: []crdt.Change{{Path: "spec/replicas", Value: fmt.Append(nil, n-23)}}})
 	killed := 0
 	for end := w.now + time.Second; killed < 20 && w.step(end); {
 		for _, p := range w.peers {
