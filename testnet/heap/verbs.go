@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/peer/control"
 	"shoal/testnet/promise"
 )
 
@@ -21,7 +22,7 @@ type verb struct {
 //	apply PEER NAME N COLOR     the manifest of a Deployment is given to a peer
 //	scale PEER NAME N           its number of replicas is
 //	paint PEER NAME COLOR       one of its fields is
-//	set PEER NAME PATH TEXT     another one is
+//	set PEER NAME PATH [TEXT]   another one is, or goes
 //	delete PEER NAME
 //	exit oom|probe              some container ends, or its liveness probe fails
 //	off PEER, on                a machine loses power; all that are off start
@@ -52,7 +53,7 @@ func init() {
 		"apply":      {4, (*play).apply},
 		"scale":      {3, (*play).scale},
 		"paint":      {3, (*play).paint},
-		"set":        {4, (*play).set},
+		"set":        {3, (*play).set},
 		"delete":     {2, (*play).remove},
 		"exit":       {1, func(p *play, a []string) { p.KillAnyContainer(a[0] == "probe") }},
 		"off":        {1, func(p *play, a []string) { p.ifAlive(a[0], func() { p.LosePower(a[0]) }) }},
@@ -138,7 +139,15 @@ func (p *play) paint(a []string) {
 }
 
 func (p *play) set(a []string) {
-	p.ifLives(a[0], a[1], func() { p.accepted(p.Set(a[0], Deployment(a[1]), crdt.Path(a[2]), a[3])) })
+	change := crdt.Change{Path: crdt.Path(a[2])}
+	if len(a) > 3 {
+		change.Value = strconv.AppendQuote(nil, a[3])
+	}
+	p.ifLives(a[0], a[1], func() {
+		p.accepted(p.change(a[0], Deployment(a[1]), func(crdt.Object) (control.Write, error) {
+			return control.Write{Manager: "edit", Changes: []crdt.Change{change}}, nil
+		}))
+	})
 }
 
 func (p *play) remove(a []string) {
