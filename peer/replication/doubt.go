@@ -37,9 +37,10 @@ const againAtMost = 4
 
 // settle drops what a peer that has applied the floor does not hold, after all that it holds has come. What has gone so
 // may have overwritten something that came, and floors that were applied here may have refused something, which must
-// come again: so the doubt ends with the first exchange in which nothing came or went at or below the floor.
+// come again: so the doubt ends with the first exchange in which nothing came or went at or below the floor, and
+// nothing was withheld: a partner that is in doubt itself, of another floor, does not give all that it holds.
 func (m *Machine) settle(received *Received, r *round) {
-	if len(r.surplus) == 0 && r.below == 0 {
+	if len(r.surplus) == 0 && r.below == 0 && r.withheld == 0 {
 		m.endDoubt(received)
 		return
 	}

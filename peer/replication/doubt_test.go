@@ -99,6 +99,34 @@ func TestDoubtEndsOnlyWithAnExchangeThatBringsNothing(t *testing.T) {
 	}
 }
 
+// A partner that is in doubt of another floor gives nobody what lies below that: who took that for all it holds would vouch for what is
+// lacking to the next one, which then drops it.
+func TestDoubtDoesNotEndWhileThePartnerWithholdsSomething(t *testing.T) {
+	gone, home := newMachine("away"), newMachine("home")
+	other := FloorHash{2}
+	hidden := Seal(crdt.Op{Key: web, Stamp: crdt.Stamp{Time: 5, Writer: "v"}, Verb: crdt.Create, Changes: []crdt.Change{{Path: "x", Value: []byte("1")}}}, longSign)
+	for i := range 50 {
+		add(t, gone, smallOp(i, "w"))
+		add(t, home, smallOp(i, "w"))
+	}
+	add(t, home, hidden)
+	home.set.Forget(crdt.Seen{}, second)
+	home.Applied(closed)
+	home.Doubt(crdt.Seen{"v": 100}, other)
+	gone.Doubt(second, closed)
+	l := newLine(t, gone, home)
+	l.round(0)
+	if len(l.settled()) != 0 || gone.doubt == nil {
+		t.Fatalf("settled %v while something was withheld", l.settled())
+	}
+	home.Doubt(nil, FloorHash{})
+	l.round(0)
+	l.round(0)
+	if len(l.settled()) != 1 || gone.doubt != nil || !l.equal() {
+		t.Errorf("settled %v, equal %v", l.settled(), l.equal())
+	}
+}
+
 // A partner that applied the floor in the middle of a round gave symbols from before it too.
 func TestARoundAcrossTwoFloorsSettlesNothing(t *testing.T) {
 	l, old, _ := returning(t)

@@ -29,7 +29,9 @@ type round struct {
 	surplus []crdt.OpID        // held here and not there, of which this peer is in doubt
 	whole   bool               // the partner had the same floor all along
 
-	below   int  // operations that came of which this peer is in doubt
+	below    int // operations that came of which this peer is in doubt
+	withheld int // operations that the partner has no more, or gives nobody as it is in doubt itself
+
 	again   int  // exchanges of the same doubt just before this one
 	crossed bool // another round waited for this one
 	begins  int  // how often first symbols came
@@ -189,6 +191,9 @@ func (m *Machine) arrived(received *Received, from crdt.PeerID, objects *Objects
 		}
 	}
 	for _, id := range objects.Gone {
+		if r.waiting[id] {
+			r.withheld++
+		}
 		delete(r.waiting, id)
 	}
 	r.idle = 0
