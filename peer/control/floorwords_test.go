@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"shoal/crdt"
 	"shoal/peer/replication"
@@ -77,13 +78,35 @@ func (p *pair) attests(digest []byte) {
 
 // writes brings an operation of p2 that has seen all of the object.
 func (p *pair) writes(key crdt.Key, at crdt.Time, verb crdt.Verb, changes ...crdt.Change) {
-	op := replication.Seal(crdt.Op{Key: key, Verb: verb, Seen: p.machine.set.Seen(key), Changes: changes,
+	p.t.Helper()
+	p.writesHaving(p.machine.set.Seen(key), key, at, verb, changes...)
+}
+
+func (p *pair) writesHaving(seen crdt.Seen, key crdt.Key, at crdt.Time, verb crdt.Verb, changes ...crdt.Change) {
+	p.t.Helper()
+	op := replication.Seal(crdt.Op{Key: key, Verb: verb, Seen: seen, Changes: changes,
 		Stamp: crdt.Stamp{Time: at, Writer: peerID("p2")}}, sign)
 	p.machine.Step(Received{From: peerID("p2"), Message: pushOf(op)})
 	p.do("flush")
 	if _, held := p.machine.set.Op(op.ID()); !held {
 		p.t.Fatalf("%s was not taken: %+v", key, p.audited)
 	}
+}
+
+// next is a stamp's time that p2 may give to its next write to the floor.
+func (p *pair) next() crdt.Time { return crdt.Next(p.latest, p.machine.set.Seen(floorKey), p.wall) }
+
+// closes lets p2 close a floor.
+func (p *pair) closes(f floor) {
+	p.t.Helper()
+	p.writes(floorKey, p.next(), crdt.Update,
+		crdt.Change{Path: pathFloor, Value: fieldValue(f.encode())}, crdt.Change{Path: pathMark, Value: fieldValue(nil)})
+}
+
+// proposes lets p2 propose a mark.
+func (p *pair) proposes(k mark) {
+	p.t.Helper()
+	p.writes(floorKey, p.next(), crdt.Update, crdt.Change{Path: pathMark, Value: fieldValue(k.encode())})
 }
 
 // agrees lets p2 hold what p1 holds, until a floor is closed and applied here.
@@ -131,8 +154,7 @@ func TestWordIsVoidOnceMoreCame(t *testing.T) {
 			p.do("crash", "start", "member p2 alive", "flush")
 		}
 		f := floor{mark: k.hash, digest: digest, first: crdt.Seen{}, second: k.vector}
-		p.writes(floorKey, crdt.Next(p.latest, p.machine.set.Seen(floorKey), p.wall), crdt.Update,
-			crdt.Change{Path: pathFloor, Value: fieldValue(f.encode())}, crdt.Change{Path: pathMark, Value: fieldValue(nil)})
+		p.closes(f)
 		if s := p.machine.FloorStatus(); s.Applied || !s.Doubtful {
 			t.Errorf("restarts %v: it applied a floor for which others held less: %+v", restarts, s)
 		}
@@ -140,6 +162,18 @@ func TestWordIsVoidOnceMoreCame(t *testing.T) {
 		if !p.machine.live(deploymentKey("late")) {
 			t.Errorf("restarts %v: the operation is gone", restarts)
 		}
+	}
+}
+
+// TestWordStandsAfterRestart closes a floor while a peer that gave its word on it is off: it has not forgotten what it said.
+func TestWordStandsAfterRestart(t *testing.T) {
+	p := newPair(t)
+	k := *p.machine.floors.mark
+	f := floor{mark: k.hash, digest: p.machine.floors.digests[0], first: crdt.Seen{}, second: k.vector}
+	p.do("crash", "start")
+	p.closes(f)
+	if s := p.machine.FloorStatus(); !s.Applied || s.Doubtful {
+		t.Errorf("it does not know its word any more: %+v", s)
 	}
 }
 
@@ -166,15 +200,13 @@ func TestMarkOfAnotherBaseIsVoid(t *testing.T) {
 	p := newPair(t)
 	p.agrees()
 	late := mark{base: floorHash{}, vector: p.machine.set.Heard()}
-	p.writes(floorKey, crdt.Next(p.latest, p.machine.set.Seen(floorKey), p.wall), crdt.Update,
-		crdt.Change{Path: pathMark, Value: fieldValue(late.encode())})
+	p.proposes(late)
 	p.do("wait 15s")
 	if s := p.machine.FloorStatus(); s.Pending || p.word() != nil {
 		t.Errorf("a mark for no floor is taken for one for the floor in force: %+v, word %x", s, p.word())
 	}
 	late.base = p.machine.floors.hash
-	p.writes(floorKey, crdt.Next(p.latest, p.machine.set.Seen(floorKey), p.wall), crdt.Update,
-		crdt.Change{Path: pathMark, Value: fieldValue(late.encode())})
+	p.proposes(late)
 	p.do("wait 5s")
 	if s := p.machine.FloorStatus(); !s.Pending || p.word() == nil {
 		t.Errorf("a mark for the floor in force is not taken: %+v", s)
@@ -194,5 +226,82 @@ func TestAllApplyBeforeTheNextMark(t *testing.T) {
 	p.do("wait 15s")
 	if s := p.machine.FloorStatus(); !s.Pending {
 		t.Errorf("all have applied the floor, and nothing is proposed: %+v", s)
+	}
+}
+
+// TestReplacedFloorRaisesOneGeneration replaces a floor that nobody applied: what the one before it let go in its second
+// part stays there for one floor more.
+func TestReplacedFloorRaisesOneGeneration(t *testing.T) {
+	p := newPair(t)
+	p.agrees()
+	p.applies()
+	good := p.machine.floors.current[0]
+	p.closes(floor{mark: [32]byte{1}, digest: [32]byte{2}, first: good.second, second: p.machine.set.Heard()})
+	if s := p.machine.FloorStatus(); !s.Doubtful {
+		t.Fatalf("it believes a floor that nobody gave a word for: %+v", s)
+	}
+	p.forgettable()
+	p.attests(p.word())
+	p.do("wait 15s")
+	current := p.machine.floors.current
+	if len(current) != 1 || !p.machine.floors.hasApplied(current[0].hash) {
+		t.Fatalf("the floor was not replaced: %+v", p.machine.FloorStatus())
+	}
+	if first := current[0].first; !good.first.Covers(first) {
+		t.Errorf("the first part was %v and is %v", good.first, first)
+	}
+}
+
+// TestMissingCloserIsWaitedFor loses the peer that closed a floor which this one does not share: what that one has
+// forgotten nobody else knows, so nothing is agreed on until it is back, or has left.
+func TestMissingCloserIsWaitedFor(t *testing.T) {
+	p := newPair(t)
+	f, err := decodeFloor(floor{mark: [32]byte{1}, digest: [32]byte{2}, first: crdt.Seen{}, second: p.machine.set.Heard()}.encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := hashOf([]floor{f})
+	p.other.Applied = hash[:]
+	p.says()
+	p.closes(f)
+	p.do("apply web", "flush", "delete web", "flush", "member p2 failed", "wait 200s")
+	s := p.machine.FloorStatus()
+	if s.Pending || !s.Doubtful || len(s.Forgotten) != 1 || s.Closed.Writer != peerID("p2") || len(s.Waiting) == 0 || s.Waiting[0].Peer != peerID("p2") {
+		t.Errorf("it goes on without who closed the floor: %+v", s)
+	}
+	p.do("member p2 left", "wait 60s")
+	if s := p.machine.FloorStatus(); !s.Applied || s.Doubtful || s.Closed.Writer != p.machine.self {
+		t.Errorf("who closed the floor has left, and it does not go on: %+v", s)
+	}
+}
+
+// TestWritesGoAboveMarks lets a mark cover what a peer wrote in an earlier life that it does not remember: its next write
+// must not be taken for one that was agreed on.
+func TestWritesGoAboveMarks(t *testing.T) {
+	p := newPair(t)
+	high := crdt.Next(0, nil, p.wall.Add(time.Hour))
+	vector := p.machine.set.Heard()
+	vector[p.machine.self] = high
+	p.proposes(mark{vector: vector})
+	p.do("apply own", "flush")
+	o, _ := p.machine.set.Object(deploymentKey("own"))
+	if !o.Live || o.Seen[p.machine.self] <= high {
+		t.Errorf("it wrote at %v, and a mark covers its writes up to %d", o.Seen, high)
+	}
+}
+
+// TestSecondClosingComesLate closes one floor twice, the second time by one who did not know; that arrives after the next
+// floor was closed on top of it.
+func TestSecondClosingComesLate(t *testing.T) {
+	p := newPair(t)
+	seen, at := p.machine.set.Seen(floorKey), p.next()
+	p.agrees()
+	p.applies()
+	old := p.machine.floors.current[0]
+	p.forgettable()
+	p.agrees()
+	p.writesHaving(seen, floorKey, at, crdt.Update, crdt.Change{Path: pathFloor, Value: fieldValue(old.code)})
+	if s := p.machine.FloorStatus(); !s.Applied || s.Doubtful || len(p.machine.floors.current) != 1 {
+		t.Errorf("%d floors are in force: %+v", len(p.machine.floors.current), s)
 	}
 }
