@@ -231,3 +231,48 @@ func raise(s, by crdt.Seen) {
 		s[writer] = max(s[writer], at)
 	}
 }
+
+// encodeFloors codes floors for a record: each with its length before it.
+func encodeFloors(floors []floor) []byte {
+	b := []byte{floorVersion}
+	for i := range floors {
+		b = binary.AppendUvarint(b, uint64(len(floors[i].code)))
+		b = append(b, floors[i].code...)
+	}
+	return b
+}
+
+func decodeFloors(code []byte) ([]floor, error) {
+	r := formReader{rest: code}
+	if r.byte() != floorVersion {
+		return nil, errFloorForm
+	}
+	var floors []floor
+	for len(r.rest) > 0 {
+		f, err := decodeFloor(r.bytes(int(min(r.uvarint(), uint64(len(r.rest))))))
+		if err != nil {
+			return nil, err
+		}
+		floors = append(floors, f)
+	}
+	return floors, nil
+}
+
+// encodeAttest codes the words given: the mark, then the digests.
+func (f *forgetting) encodeAttest() []byte {
+	b := append([]byte{floorVersion}, f.attested[:]...)
+	for _, digest := range f.digests {
+		b = append(b, digest[:]...)
+	}
+	return b
+}
+
+func (f *forgetting) decodeAttest(code []byte) {
+	if len(code) < 33 || code[0] != floorVersion || len(code)%32 != 1 {
+		return
+	}
+	f.attested = [32]byte(code[1:33])
+	for rest := code[33:]; len(rest) > 0; rest = rest[32:] {
+		f.digests = append(f.digests, [32]byte(rest[:32]))
+	}
+}
