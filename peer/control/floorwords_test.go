@@ -139,6 +139,12 @@ func TestOtherDigestClosesNoFloor(t *testing.T) {
 	if len(s.Waiting) != 1 || s.Waiting[0].Peer != peerID("p2") || s.Waiting[0].Why != "it holds something else below the mark than this peer" {
 		t.Errorf("it waits for %+v", s.Waiting)
 	}
+	p.other.Mark, p.other.MarkDigest = []byte("another."), p.word() // of which what both hold has the same digest
+	p.says()
+	p.do("wait 60s")
+	if s := p.machine.FloorStatus(); s.Closed != (crdt.Stamp{}) {
+		t.Errorf("a floor was closed by a word on another mark: %+v", s)
+	}
 	p.agrees()
 }
 
