@@ -13,10 +13,11 @@ func StaysUp(before, after Snapshot) []Violation {
 	f := findings{promise: "P7"}
 	ready := after.ready()
 	for replica, list := range before.ready() {
-		if len(ready[replica]) > 0 || !after.asksFor(replica) || slices.ContainsFunc(list, func(i placed) bool { return after.lost(i) }) {
+		kept := slices.IndexFunc(list, func(i placed) bool { return !after.lost(i) })
+		if len(ready[replica]) > 0 || kept < 0 || !after.asksFor(replica) {
 			continue
 		}
-		f.add("%s was ready on %s, its object lives, and it is now ready nowhere", replica, list[0].peer.Name)
+		f.add("%s was ready on %s, its object lives, and it is now ready nowhere", replica, list[kept].peer.Name)
 	}
 	return f.sorted()
 }

@@ -10,6 +10,7 @@ func TestStaysUp(t *testing.T) {
 			Objects: []Object{{Key: "Deployment/default/web", Live: true, Fields: []Field{{Path: "spec/replicas", Value: "2"}}}}}
 	}
 	before := Snapshot{Peers: []Peer{peer("a", instance), peer("b")}}
+	both := Snapshot{Peers: []Peer{peer("a", instance), peer("b", instance)}}
 	for name, c := range map[string]struct {
 		change func(s *Snapshot)
 		broken int
@@ -28,5 +29,10 @@ func TestStaysUp(t *testing.T) {
 		if found := StaysUp(before, after); len(found) != c.broken {
 			t.Errorf("%s: %v", name, found)
 		}
+	}
+	after := Snapshot{Peers: []Peer{peer("a"), peer("b")}}
+	after.Peers[0].Powered = false
+	if found := StaysUp(both, after); len(found) != 1 {
+		t.Errorf("one of two copies lost its power: %v", found)
 	}
 }
