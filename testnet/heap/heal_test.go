@@ -48,7 +48,7 @@ wait %s
 `
 		end = `
 wait %s
-healalone 400ms
+healalone
 still`
 	)
 	worlds := []string{"", "bad", "slow", "coded bad slow"}

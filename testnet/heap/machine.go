@@ -37,6 +37,7 @@ type machine struct {
 	queues    map[runtime.InstanceID][]control.Action // of the program that lives now
 	ended     []runtime.Status                        // of containers, not yet told to any program
 	decided   map[runtime.InstanceID]time.Duration    // by when the program had decided on the newest action of an instance
+	unaware   map[runtime.InstanceID]bool             // begun while the peer took another one that runs it for gone
 }
 
 type simInstance struct {
@@ -58,7 +59,7 @@ type simContainer struct {
 }
 
 func newMachine(p *Peer) *machine {
-	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}}
+	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}}
 }
 
 // run queues an action: those of one instance go one after the other.
@@ -246,6 +247,7 @@ func (m *machine) stop(a control.Action) (runtime.Status, *runtime.Error) {
 func (m *machine) remove(id runtime.InstanceID) {
 	delete(m.instances, id)
 	delete(m.decided, id)
+	delete(m.unaware, id)
 }
 
 // serve lets a container be ready from now on.

@@ -39,6 +39,12 @@ type belief struct {
 	inquiry uint32        // number of the newest inquiry
 }
 
+// live says whether a peer takes another for being there.
+func (m *membership) live(observer, subject *Peer) bool {
+	b := &m.believed[observer.index][subject.index]
+	return b.known && (b.state == gossip.Alive || b.state == gossip.Suspect)
+}
+
 func newMembership(peers int) *membership {
 	m := &membership{believed: make([][]belief, peers)}
 	for i := range m.believed {

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"shoal/crdt"
@@ -100,7 +102,7 @@ func (p *Peer) boot() {
 	w.print("boot", p.Name, boot)
 	w.tracef("%s starts, boot %d", p.Name, boot)
 	w.watchBoot(p, &saved)
-	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: w.options.Images})
+	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))})
 	p.machine.tellEnded()
 	p.machine.watchAll()
 	w.inquireAbout(p)

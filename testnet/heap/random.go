@@ -80,10 +80,15 @@ func (g *generator) yearsOff() time.Duration {
 	return (time.Duration(g.random.Int64N(int64(2*most))) - most).Round(time.Hour)
 }
 
-// rest is a rest, after which now and then the whole cluster is cut while nothing else happens.
+// rest is a rest. After it a cut may end, or the whole cluster be cut, while nothing else happens.
 func (g *generator) rest() {
 	g.step("rest")
 	if g.cut {
+		if g.chance(0.5) {
+			g.step("healalone")
+			g.step("still")
+			g.cut = false
+		}
 		return
 	}
 	g.step("still")

@@ -69,7 +69,7 @@ func objectOf(o crdt.Object) promise.Object {
 
 func (m *machine) snapshot(id runtime.InstanceID, powered bool) promise.Instance {
 	i := m.instances[id]
-	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered && i.ready(), Request: requestOf(i.spec)}
+	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered && i.ready(), Unaware: m.unaware[id], Request: requestOf(i.spec)}
 	for _, c := range i.containers {
 		if running(c.status) {
 			s.Containers = append(s.Containers, containerOf(m.peer, c))

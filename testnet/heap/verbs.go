@@ -31,8 +31,8 @@ type verb struct {
 //	split P1,P2[/P3,P4], heal   the network is cut; all cuts end
 //	oneway P1 P2                nothing passes from one to the other
 //	cutalone P1,P2 SPAN         a cut of a cluster at rest, in which no container may stop (P5)
-//	healalone [SPAN]            all cuts end, and nothing else: what is ready in the revision that is wanted runs on
-//	                            (P8), and what is ready stays up (P7); copies that are begun within the span, before anybody can know, do not count
+//	healalone                   all cuts end, and nothing else: what is ready in the revision that is wanted runs on
+//	                            (P8), and what is ready stays up (P7)
 //	image PEER                  a peer loses its images, until the next rest
 //	leave PEER                  a peer hands over its work and says goodbye
 //	clock PEER SPAN, freeze PEER, unset PEER
@@ -212,12 +212,9 @@ func (p *play) cutAlone(a []string) {
 
 // healAlone ends all cuts, and checks at the next rest that of each replica a copy that was ready runs on (P8), and that no
 // merge of what was written on both sides stopped one (P7).
-func (p *play) healAlone(a []string) {
+func (p *play) healAlone([]string) {
 	p.Heal()
 	p.cut = false
-	if len(a) > 0 {
-		p.Run(span(a[0]))
-	}
 	before := p.Snapshot()
 	p.rest(time.Minute)
 	if p.options.Crashes == 0 {

@@ -101,6 +101,7 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 			w.found(w.watch.Make(w.fact(op))) // what nobody has heard of yet is made here and now
 		}
 	}
+	w.watchBegin(p, out.Actions)
 	if len(out.Actions) == 0 && w.flushes%16 != 0 {
 		return
 	}
@@ -110,6 +111,22 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 	}
 	if w.flushes%64 == 0 && (len(w.peers) <= smallWorld || w.flushes%4096 == 0) {
 		w.watchBounds(p)
+	}
+}
+
+// watchBegin notes which copies a peer begins while one is ready on a peer that it takes for gone, or has not met: that
+// is nobody's mistake.
+func (w *World) watchBegin(p *Peer, actions []control.Action) {
+	if len(w.peers) > smallWorld {
+		return
+	}
+	for _, a := range actions {
+		if a.Kind == control.Prepare && p.machine.instances[a.Instance] == nil {
+			p.machine.unaware[a.Instance] = slices.ContainsFunc(w.peers, func(other *Peer) bool {
+				held := other.machine.instances[a.Instance]
+				return other != p && other.powered && held != nil && held.ready() && !w.membership.live(p, other)
+			})
+		}
 	}
 }
 

@@ -92,12 +92,10 @@ func (s Snapshot) wantedByAll() map[string]bool {
 	return wanted
 }
 
-// lost says whether an instance was lost to a fault: its machine is off, or a container of it ended by itself.
+// lost says whether an instance was lost to a fault: its machine is off, or a container that ran in it ended by itself.
 func (s Snapshot) lost(i placed) bool {
-	if p, known := s.peer(i.peer.ID); !known || !p.Powered {
-		return true
-	}
-	return slices.ContainsFunc(s.Ended, func(c Container) bool { return c.Peer == i.peer.ID && c.Instance == i.ID })
+	p, known := s.peer(i.peer.ID)
+	return !known || !p.Powered || s.endedOn(i)
 }
 
 // Move is a replica that ran on some peers and now runs on none of them.
@@ -138,8 +136,9 @@ func Moves(before, after Snapshot) []Move {
 	return moves
 }
 
+// endedOn says whether a container that ran in an instance ended by itself since. What ended before, and was started again, does not count.
 func (s Snapshot) endedOn(i placed) bool {
-	return slices.ContainsFunc(s.Ended, func(c Container) bool { return c.Peer == i.peer.ID && c.Instance == i.ID })
+	return slices.ContainsFunc(i.Containers, func(c Container) bool { return slices.Contains(s.Ended, c) })
 }
 
 // wantedRevision is the revision of a replica that the first live peer which wants it wants.
@@ -176,7 +175,8 @@ func MovedOnlyNeeded(before, after Snapshot, spare int) []Violation {
 // RunsOn is P8 for the end of a cut, between a moment within it and one of rest after it: where a copy of a replica was
 // ready in the revision that is wanted, none is started anew. One of the copies that there were runs on as it was, or
 // becomes ready where it was being made. Copies that were lost to a fault, and those on peers that hand over their work, do
-// not count.
+// not count. Nor does a replica count of which a peer began another copy before it had heard again of those that run it: the
+// plan then chooses among copies that are all ready.
 func RunsOn(before, after Snapshot) []Violation {
 	f := findings{promise: "P8"}
 	held := before.held()
@@ -195,11 +195,19 @@ func RunsOn(before, after Snapshot) []Violation {
 				}
 			}
 		}
-		if slices.Sort(from); !runs && len(from) > 0 {
+		if slices.Sort(from); !runs && len(from) > 0 && !before.begunUnaware(after, replica, revision) {
 			f.add("%s was ready on %v in the revision that is wanted, and does not run on there", replica, from)
 		}
 	}
 	return f.sorted()
+}
+
+// begunUnaware says whether a copy runs by now that was begun since by a peer which took those that run it for gone.
+func (s Snapshot) begunUnaware(after Snapshot, replica, revision string) bool {
+	return slices.ContainsFunc(after.held()[replica], func(i placed) bool {
+		was, _ := s.peer(i.peer.ID)
+		return i.Unaware && i.Revision == revision && !slices.ContainsFunc(was.Instances, func(x Instance) bool { return x.ID == i.ID })
+	})
 }
 
 // held lists all instances by replica.

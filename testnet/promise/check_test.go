@@ -222,9 +222,28 @@ func TestBetweenMoments(t *testing.T) {
 		{"healed: nothing", healed, func(*Snapshot) {}, ""},
 		{"healed: another copy", healed, func(s *Snapshot) { s.twice() }, ""},
 		{"healed: a new copy stayed", healed, moveToB, "P8: web-0 was ready on [a]"},
+		{"healed: a new copy stayed that was begun before its peer knew", healed, func(s *Snapshot) {
+			moveToB(s)
+			s.Peers[1].Instances[1].Unaware = true
+		}, ""},
+		{"healed: one that was begun so before is no excuse for another", healed, func(s *Snapshot) {
+			s.Peers[1].Instances[0].Unaware = true
+			moveToB(s)
+		}, "P8: web-0 was ready on [a]"},
 		{"healed: restarted", healed, func(s *Snapshot) { s.Peers[0].Instances[0].Containers[0].Generation = 2 }, "P8: web-0 was ready on [a]"},
 		{"healed: the peer died", healed, func(s *Snapshot) { moveToB(s); s.Peers[0].Alive = false }, ""},
 		{"healed: ended by itself", healed, func(s *Snapshot) { s.Ended = s.Peers[0].containers(); moveToB(s) }, ""},
+		{"healed: ended and started again before", healed, func(s *Snapshot) {
+			first := s.Peers[0].containers()[0]
+			first.Generation = 0
+			s.Ended = []Container{first}
+		}, ""},
+		{"healed: a new copy stayed, though the one before had ended and started again", healed, func(s *Snapshot) {
+			first := s.Peers[0].containers()[0]
+			first.Generation = 0
+			s.Ended = []Container{first}
+			moveToB(s)
+		}, "P8: web-0 was ready on [a]"},
 		{"healed: a new revision", healed, func(s *Snapshot) {
 			moveToB(s)
 			s.Peers[0].Wanted[0].Revision, s.Peers[1].Instances[1].Revision = "s", "s"

@@ -49,6 +49,7 @@ type Instance struct {
 	Replica    string
 	Revision   string
 	Ready      bool
+	Unaware    bool // it was begun while one was ready on a peer that its own took for gone
 	Request    Resources
 	Containers []Container // those that run
 }
