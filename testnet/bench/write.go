@@ -14,12 +14,18 @@ const (
 	writePause = 10 * time.Millisecond
 )
 
-// writeCutOff measures writes on a peer that reaches nobody by turns with puts of the same bytes to an etcd of one server, on
-// the same disk.
+// writeCutOff measures writes on a peer that reaches nobody by turns with the least that such a write can be, and with puts of
+// the same bytes to an etcd of one server, on the same disk.
 func writeCutOff(ctx context.Context, l *lab) ([]series, error) {
 	own := series{name: "write on a cut-off peer, signed, on disk: the peer's own account", reach: "0.5 ms, p99 3 ms", unit: "ms"}
-	whole := series{name: "the same as a whole request over the unix socket", unit: "ms"}
+	whole := series{name: "the write as a whole request over the unix socket", unit: "ms"}
+	least := series{name: "in the same run a bare signature and one synced write of a sector", unit: "ms"}
 	put := series{name: "etcd in the same run: a put as a whole request over its gateway", unit: "ms"}
+	bare, err := l.startBare()
+	if err != nil {
+		return nil, err
+	}
+	defer bare.stop()
 	server, err := l.startEtcd(ctx)
 	switch {
 	case errors.Is(err, errNoEtcd):
@@ -42,6 +48,12 @@ func writeCutOff(ctx context.Context, l *lab) ([]series, error) {
 			}
 			whole.add(time.Since(began))
 			own.add(written)
+			time.Sleep(writePause)
+			began = time.Now()
+			if err := bare.write(); err != nil {
+				return err
+			}
+			least.add(time.Since(began))
 			if server == nil {
 				continue
 			}
@@ -55,9 +67,9 @@ func writeCutOff(ctx context.Context, l *lab) ([]series, error) {
 		return nil
 	})
 	if server == nil {
-		return []series{own, whole}, err
+		return []series{own, least, whole}, err
 	}
-	return []series{own, whole, put}, err
+	return []series{own, least, whole, put}, err
 }
 
 // cutOff gives the cluster a Deployment without replicas and cuts one peer off from all others.
