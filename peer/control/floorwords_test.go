@@ -183,6 +183,35 @@ func TestWordStandsAfterRestart(t *testing.T) {
 	}
 }
 
+// TestEarlierWordStands closes a floor by the first of two words that a peer gave: what came between them lies above the mark.
+func TestEarlierWordStands(t *testing.T) {
+	p := newPair(t)
+	k := *p.machine.floors.mark
+	f := floor{mark: k.hash, digest: p.machine.floors.digests[0], first: crdt.Seen{}, second: k.vector}
+	p.do("apply web", "wait 3s") // overwrites the deletion, which lies below
+	if bytes.Equal(p.word(), f.digest[:16]) {
+		t.Fatal("it gave no other word")
+	}
+	p.closes(f)
+	if s := p.machine.FloorStatus(); !s.Applied || s.Doubtful {
+		t.Errorf("it does not stand by its word: %+v", s)
+	}
+}
+
+// TestLostTimeOutlivesTheProgram loses a peer for longer than it is waited for, in two lives of this program, each of
+// which is shorter.
+func TestLostTimeOutlivesTheProgram(t *testing.T) {
+	p := newPair(t)
+	p.do("member p2 failed", "wait 45s")
+	if s := p.machine.FloorStatus(); len(s.Forgotten) != 0 {
+		t.Fatalf("it is forgotten too soon: %+v", s)
+	}
+	p.do("crash", "start", "member p2 failed", "wait 45s")
+	if s := p.machine.FloorStatus(); len(s.Forgotten) != 1 {
+		t.Errorf("the time before the restart was not counted: %+v", s)
+	}
+}
+
 // TestFloorStandsAfterRestart restarts a peer that has given its word on a further mark already: it still knows the floor
 // that it applied.
 func TestFloorStandsAfterRestart(t *testing.T) {

@@ -232,9 +232,11 @@ func TestSidesThatForgotEachOther(t *testing.T) {
 	}
 }
 
-// TestLostStore wipes a peer's disk: it is filled again, and what it writes meanwhile with a clock at 1970 is not lost.
+// TestLostStore wipes a peer's disk: it is filled again, and what it writes meanwhile with a clock at 1970 is not lost, also
+// where its program dies after that.
 func TestLostStore(t *testing.T) {
 	for seed := range int64(8) {
+		restarts := seed%2 == 1
 		c := newClusterWith(t, seed, 3, soon)
 		c.pass(4 * time.Second)
 		c.apply(c.peers[2], "old", map[string]string{})
@@ -252,12 +254,43 @@ func TestLostStore(t *testing.T) {
 		c.pass(time.Second)
 		c.apply(p, "own", map[string]string{})
 		c.pass(5 * time.Second)
+		if restarts {
+			c.boot(p)
+		}
 		c.split(0)
 		c.pass(40 * time.Second)
 		c.agreed()
 		for _, p := range c.peers {
 			if p.has("old") || !p.has("stays") || !p.has("own") {
 				t.Errorf("seed %d: %s has old %v, stays %v, own %v", seed, p.name, p.has("old"), p.has("stays"), p.has("own"))
+			}
+		}
+	}
+}
+
+// TestForgottenPeerKnowsWhatWasAgreed cuts a peer off after all had agreed on a floor, until it is forgotten. What it wrote
+// before that floor, and what was deleted since, it drops in silence: all knew of it, so it can be no conflict.
+func TestForgottenPeerKnowsWhatWasAgreed(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		c := newClusterWith(t, 1, 3, soon)
+		c.pass(4 * time.Second)
+		c.apply(c.peers[2], "old", map[string]string{})
+		c.cycle(c.peers[0], "web", 3)
+		c.pass(60 * time.Second)
+		c.forgotten(8)
+		c.split(2) // the last one is alone
+		c.pass(5 * time.Second)
+		c.delete(c.peers[0], "old")
+		c.pass(200 * time.Second)
+		if restarts {
+			c.boot(c.peers[2])
+		}
+		c.split(0)
+		c.pass(60 * time.Second)
+		c.agreed()
+		for _, p := range c.peers {
+			if p.has("old") || p.lists("old") {
+				t.Errorf("restarts %v: %s has old %v, and lists it as a conflict %v", restarts, p.name, p.has("old"), p.lists("old"))
 			}
 		}
 	}
