@@ -52,10 +52,11 @@ func (i *simInstance) ready() bool {
 }
 
 type simContainer struct {
-	spec   runtime.Container
-	status runtime.Status
-	ready  bool          // its probe says so, or would
-	since  time.Duration // of ready
+	spec    runtime.Container
+	status  runtime.Status
+	started time.Duration // by no peer's clock, which may stand still or go back
+	ready   bool          // its probe says so, or would
+	since   time.Duration // of ready
 }
 
 func newMachine(p *Peer) *machine {
@@ -198,6 +199,7 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 	}
 	c.ready = false
 	c.status.Generation, c.status.Phase, c.status.StartedAt = a.Generation, runtime.Running, m.peer.wall()
+	c.started = m.peer.world.now
 	c.status.ExitedAt, c.status.ExitCode, c.status.Reason = time.Time{}, 0, ""
 	if c.spec.Readiness == nil {
 		c.serve(m.peer.world.now)

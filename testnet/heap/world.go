@@ -243,7 +243,7 @@ func (w *World) noteEnded(p *Peer, c *simContainer) {
 
 func containerOf(p *Peer, c *simContainer) promise.Container {
 	return promise.Container{Peer: string(p.self.ID), Instance: string(c.status.Instance), Name: c.spec.Name,
-		Generation: c.status.Generation, StartedAt: c.status.StartedAt}
+		Generation: c.status.Generation, StartedAt: epoch.Add(c.started)}
 }
 
 // running says whether a container of this status runs.
