@@ -106,14 +106,15 @@ func TestIntentWaitsForTheLoop(t *testing.T) {
 // TestNothingLeavesBeforeItIsOnDisk lets the disk take a second, and be full for a while, with a live peer to push to.
 func TestNothingLeavesBeforeItIsOnDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, sent := &slowDisk{}, &pushes{nowhere: nowhere{dropped: map[trust.PeerID]int{}}}
+		sent := &pushes{nowhere: nowhere{dropped: map[trust.PeerID]int{}}}
+		disk := &slowDisk{sent: sent}
 		a := begin(t, func(_ *Config, ports *Ports) {
 			disk.Store, ports.Store = ports.Store, disk
 			ports.Streams = func(StreamHandler) (Streams, error) { return sent, nil }
 		}).run()
 		a.box.member(member("friend", 9, gossip.Alive))
 		time.Sleep(time.Minute)
-		disk.sent = func() int { return int(sent.operations.Load()) }
+		disk.slow.Store(true)
 		if _, err := a.Write(t.Context(), namespaced("kept")); err != nil {
 			t.Fatal(err)
 		}
@@ -135,17 +136,18 @@ func TestNothingLeavesBeforeItIsOnDisk(t *testing.T) {
 // slowDisk takes a second for operations, or has no room for them, and notes whether one has been sent before.
 type slowDisk struct {
 	Store
+	slow  atomic.Bool // set once the test begins to look
 	full  atomic.Bool
-	sent  func() int // operations that have left; nil while nothing is measured
-	early int
+	sent  *pushes
+	early int64 // operations that had left when a commit ended
 }
 
 func (d *slowDisk) Commit(batch Batch) error {
-	if d.sent == nil || len(batch.Put) == 0 {
+	if !d.slow.Load() || len(batch.Put) == 0 {
 		return d.Store.Commit(batch)
 	}
 	time.Sleep(time.Second)
-	d.early += d.sent()
+	d.early += d.sent.operations.Load()
 	if d.full.Load() {
 		return ErrFull
 	}
