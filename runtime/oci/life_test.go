@@ -4,6 +4,7 @@ package oci_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -148,6 +149,33 @@ func (p *program) kill(pid int, signal unix.Signal) {
 	}
 }
 
+// freeze stops a process and waits until each of its threads stands: the signal alone lets them run on for a moment, in
+// which one could still reap a child.
+func (p *program) freeze(pid int) {
+	p.Helper()
+	p.kill(pid, unix.SIGSTOP)
+	for deadline := time.Now().Add(10 * time.Second); !stands(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.Fatalf("process %d does not stand still", pid)
+		}
+	}
+}
+
+func stands(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		_, state, _ := bytes.Cut(stat, []byte(") "))
+		if err != nil || !bytes.HasPrefix(state, []byte("T")) {
+			return false
+		}
+	}
+	return true
+}
+
 // crash kills the main process and waits for its next life.
 func (p *program) crash() {
 	p.Helper()
@@ -182,7 +210,7 @@ func TestContainersSurviveACrash(t *testing.T) {
 func TestExitWhileNobodyWasThere(t *testing.T) {
 	p := beginLife(t)
 	started := p.next("started").Status
-	p.kill(p.main, unix.SIGSTOP)
+	p.freeze(p.main)
 	p.kill(started.PID, unix.SIGKILL)
 	p.crash()
 	for _, what := range []string{"listed", "exited"} { // in either order: they come from two goroutines
