@@ -19,7 +19,8 @@ func less(left, amount int64) int64 {
 }
 
 func (r Resources) less(amount Resources) Resources {
-	return Resources{less(r.CPUMillis, amount.CPUMillis), less(r.MemoryBytes, amount.MemoryBytes)}
+	return Resources{less(r.CPUMillis, amount.CPUMillis), less(r.MemoryBytes, amount.MemoryBytes),
+		less(r.StorageBytes, amount.StorageBytes), less(r.Pids, amount.Pids)}
 }
 
 // need is the least that must be left for a request: one of nothing fits always, also on an

@@ -8,8 +8,8 @@ import (
 
 // Rules that only Explain gives.
 const (
-	Spread  Rule = "spread"  // fit, but has its share of the workload's replicas
-	Surplus Rule = "surplus" // holds a copy too, and another one stays
+	HasShare Rule = "spread"  // fit, but has its share of the workload's replicas
+	Surplus  Rule = "surplus" // holds a copy too, and another one stays
 )
 
 // Explain gives every peer's verdict on one replica under plan, which must be v.Plan(), in the replica's hash order.
@@ -150,7 +150,7 @@ func (e *explanation) roomVerdict(i int32) (Rule, string) {
 		return Later, "it stays on " + e.nameOf(e.place)
 	}
 	if e.tier(i) > e.tier(e.place) {
-		return Spread, fmt.Sprintf("has %d of the workload's %d replicas, %s has %d", e.count[i], e.replicas, e.nameOf(e.place), e.count[e.place])
+		return HasShare, fmt.Sprintf("has %d of the workload's %d replicas, %s has %d", e.count[i], e.replicas, e.nameOf(e.place), e.count[e.place])
 	}
 	return Later, ""
 }

@@ -177,7 +177,7 @@ func TestRoomIsNotOverdrawn(t *testing.T) {
 			}
 			if a.Peer != "" && a.Rule != Stays {
 				left[a.Peer] = left[a.Peer].less(w.Request)
-				sent[a.Peer] = Resources{sent[a.Peer].CPUMillis + w.Request.CPUMillis, sent[a.Peer].MemoryBytes + w.Request.MemoryBytes}
+				sent[a.Peer] = Resources{CPUMillis: sent[a.Peer].CPUMillis + w.Request.CPUMillis, MemoryBytes: sent[a.Peer].MemoryBytes + w.Request.MemoryBytes}
 			}
 		}
 		for id, amount := range sent {
@@ -199,7 +199,7 @@ func TestPendingMeansNoRoom(t *testing.T) {
 				if chosen != (verdict.Rule == Stays || verdict.Rule == Hash || verdict.Rule == BestFit) {
 					t.Fatalf("%s is on %q, but the verdict on %s is %s", a.Replica, a.Peer, verdict.Peer, verdict.Rule)
 				}
-				if a.Peer == "" && (verdict.Rule == Later || verdict.Rule == Spread || verdict.Rule == Surplus) {
+				if a.Peer == "" && (verdict.Rule == Later || verdict.Rule == HasShare || verdict.Rule == Surplus) {
 					t.Fatalf("%s is pending although %s: %s %s", a.Replica, verdict.Peer, verdict.Rule, verdict.Detail)
 				}
 			}

@@ -91,13 +91,13 @@ type Member struct {
 
 // Amounts are placement.Resources.
 type Amounts struct {
-	CPUMillis   int64 `json:"cpuMillis"`
-	MemoryBytes int64 `json:"memoryBytes"`
+	CPUMillis    int64 `json:"cpuMillis"`
+	MemoryBytes  int64 `json:"memoryBytes"`
+	StorageBytes int64 `json:"storageBytes,omitempty"`
+	Pids         int64 `json:"pids,omitempty"`
 }
 
-func amounts(r placement.Resources) Amounts {
-	return Amounts{CPUMillis: r.CPUMillis, MemoryBytes: r.MemoryBytes}
-}
+func amounts(r placement.Resources) Amounts { return Amounts(r) }
 
 func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.look(r.Context(), needs{replicas: true, skews: true})
@@ -114,7 +114,7 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 	for _, m := range v.members {
 		id := crdt.PeerID(m.ID)
 		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: healthName(m.Health),
-			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{m.Room.CPUMillis, m.Room.MemoryBytes},
+			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{CPUMillis: m.Room.CPUMillis, MemoryBytes: m.Room.MemoryBytes},
 			Admitted: amounts(m.Admitted), Labels: m.Labels, Draining: m.Draining, Images: m.Images, Heard: m.Boot != 0,
 			RowAgeMillis: m.RowAge.Milliseconds(), Boot: m.Boot, Sequence: m.Row.Sequence, InstanceCount: held[id], AheadMillis: ahead[id]}
 		if m.Subnet.IsValid() {

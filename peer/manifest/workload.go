@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/placement"
 	"shoal/runtime"
 )
 
@@ -31,7 +32,44 @@ type Workload struct {
 	Labels             map[string]string // of the template
 	MinReadySeconds    int64
 	Restarts           map[int]string // per ordinal: the mark of annotation shoal/restart.ORDINAL; part of that replica's revision
+
+	EachPeer            bool // a DaemonSet: one on each peer that its rules allow; Replicas is 0
+	RequestStorageBytes int64
+	RequestPids         int64
+	Devices             []placement.Amount // sorted by name
+	Ports               []placement.Port   // host ports
+	Rules               *placement.Rules   // never nil for a workload that Read gives
+	PriorityClass       string             // its value is in an object of its own; see PriorityOf
+	NeverDisplace       bool
+	MostMoving          int // resolved: how many replicas may be on their way for the balance at once; at least 1
+
+	Split Split
 }
+
+// SplitPolicy is what a split of the cluster means for a workload (annotation shoal/split).
+type SplitPolicy string
+
+const (
+	// Everywhere: each side runs all of it. The default.
+	Everywhere SplitPolicy = "everywhere"
+	// Witness: only the side with most of the witnesses runs it.
+	Witness SplitPolicy = "witness"
+	// Home: only the side with its home peer runs it. It is Witness with one witness.
+	Home SplitPolicy = "home"
+	// Freeze: each side keeps just what it has.
+	Freeze SplitPolicy = "freeze"
+)
+
+// Split is what a workload's annotations say of splits and losses.
+type Split struct {
+	Policy    SplitPolicy
+	Exclusive bool          // never two of one replica at once, also not in a move (annotation shoal/exclusive)
+	Witnesses []string      // names of peers, sorted; of Home just the home peer (annotations shoal/witnesses, shoal/home)
+	LostWait  time.Duration // how long a lost peer is waited for (annotation shoal/lost-wait); Forever of Freeze
+}
+
+// Leased says whether a replica may run only while its peer holds a lease for it.
+func (s Split) Leased() bool { return s.Exclusive || s.Policy == Witness || s.Policy == Home }
 
 // WorkloadOf reads a valid object in the form that Tree gives; false for kinds that run nothing.
 func WorkloadOf(key crdt.Key, tree map[string]any) (Workload, bool) {

@@ -18,6 +18,38 @@ type Observation struct {
 	Latest     uint64 `cbor:"11,keyasint,omitempty"` // time of the latest operation that it wrote
 	Mark       []byte `cbor:"12,keyasint,omitempty"` // hash of the pending mark
 	MarkDigest []byte `cbor:"13,keyasint,omitempty"` // over what it retains at or below that mark
+
+	Storage int64            `cbor:"14,keyasint,omitempty"` // room, bytes
+	Pids    int64            `cbor:"15,keyasint,omitempty"`
+	Devices map[string]int64 `cbor:"16,keyasint,omitempty"`
+	Damped  bool             `cbor:"17,keyasint,omitempty"` // it came and went too often; see peer/control
+	Steady  bool             `cbor:"18,keyasint,omitempty"` // it has been up and in touch for a while
+	Events  []Event          `cbor:"19,keyasint,omitempty"` // the latest, the oldest first
+}
+
+// Event is something that happened on the peer, worth telling a person.
+type Event struct {
+	Number  uint64 `cbor:"1,keyasint"` // rises within a boot
+	At      int64  `cbor:"2,keyasint"`
+	Warning bool   `cbor:"3,keyasint,omitempty"`
+	Reason  string `cbor:"4,keyasint"`
+	Object  string `cbor:"5,keyasint,omitempty"` // Kind/namespace/name
+	Replica string `cbor:"6,keyasint,omitempty"`
+	Text    string `cbor:"7,keyasint,omitempty"`
+	Cause   string `cbor:"8,keyasint,omitempty"` // what led to it, for people: "p3 was lost"
+}
+
+// Amount is how much of an extended resource an instance holds.
+type Amount struct {
+	Name  string `cbor:"1,keyasint"`
+	Count int64  `cbor:"2,keyasint"`
+}
+
+// HostPort is a port of the peer's own address that an instance holds.
+type HostPort struct {
+	IP       string `cbor:"1,keyasint,omitempty"`
+	Number   uint16 `cbor:"2,keyasint"`
+	Protocol string `cbor:"3,keyasint,omitempty"` // TCP when empty
 }
 
 // Instance is one instance that the peer holds.
@@ -33,6 +65,12 @@ type Instance struct {
 	Memory     int64       `cbor:"9,keyasint,omitempty"`
 	Containers []Container `cbor:"10,keyasint,omitempty"`
 	Workload   string      `cbor:"11,keyasint,omitempty"`
+	Storage    int64       `cbor:"12,keyasint,omitempty"` // admitted, bytes
+	Pids       int64       `cbor:"13,keyasint,omitempty"`
+	Devices    []Amount    `cbor:"14,keyasint,omitempty"`
+	Ports      []HostPort  `cbor:"15,keyasint,omitempty"`
+	Arriving   bool        `cbor:"16,keyasint,omitempty"` // see placement.Incumbent
+	Young      bool        `cbor:"17,keyasint,omitempty"`
 }
 
 // Container is one container of an Instance.

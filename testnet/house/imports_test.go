@@ -28,7 +28,7 @@ var rules = map[string][]string{
 
 	"peer/trust":       {"peer/wire"},
 	"peer/replication": {"crdt", "crdt/sketch", "peer/wire"},
-	"peer/manifest":    {"crdt", "runtime"},
+	"peer/manifest":    {"crdt", "placement", "runtime"},
 	"peer/control":     {"crdt", "gossip", "placement", "runtime", "peer/manifest", "peer/replication", "peer/wire"},
 	"peer":             {"crdt", "gossip", "runtime", "peer/control", "peer/replication", "peer/trust", "peer/wire"},
 	"peer/store":       {"crdt", "gossip", "peer", "peer/control", "peer/replication"},

@@ -18,7 +18,7 @@ func healthy() Snapshot {
 	peer := func(name, replica string) Peer {
 		return Peer{
 			ID: "id-" + name, Name: name, Alive: true, Powered: true, IntentDigest: [32]byte{1}, PlanDigest: [32]byte{2},
-			Admitted: Resources{500, 64}, Room: Resources{1000, 100}, Wanted: wanted(), Objects: objects(),
+			Admitted: Resources{CPUMillis: 500, MemoryBytes: 64}, Room: Resources{CPUMillis: 1000, MemoryBytes: 100}, Wanted: wanted(), Objects: objects(),
 			Instances: []Instance{instance("id-"+name, replica, "r")},
 		}
 	}
@@ -33,7 +33,7 @@ func healthy() Snapshot {
 
 func instance(peer, replica, revision string) Instance {
 	id := replica + "." + revision
-	return Instance{ID: id, Replica: replica, Revision: revision, Ready: true, Request: Resources{500, 64},
+	return Instance{ID: id, Replica: replica, Revision: revision, Ready: true, Request: Resources{CPUMillis: 500, MemoryBytes: 64},
 		Containers: []Container{{Peer: peer, Instance: id, Name: "web", Generation: 1, StartedAt: time.Unix(1, 0)}}}
 }
 
@@ -99,7 +99,7 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 			s.Peers[1].Objects[0].Live = false
 			s.Peers[1].Wanted, s.Peers[1].Instances = nil, nil
 			s.Peers[0].Instances = append(s.Peers[0].Instances, instance("id-a", "web-1", "r"))
-			s.Peers[0].Room = Resources{1000, 128}
+			s.Peers[0].Room = Resources{CPUMillis: 1000, MemoryBytes: 128}
 			s.Writes = append(s.Writes, Write{ID: "w3", Peer: "id-b", Object: key, Delete: true, Saw: []string{"w1", "w2"}})
 		}, ""},
 		{"a field of a former life", func(s *Snapshot) {
@@ -141,7 +141,7 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 // twice runs both replicas on both peers.
 func (s *Snapshot) twice() {
 	for i := range s.Peers {
-		s.Peers[i].Room = Resources{1000, 128}
+		s.Peers[i].Room = Resources{CPUMillis: 1000, MemoryBytes: 128}
 		s.Peers[i].Instances = []Instance{instance(s.Peers[i].ID, "web-0", "r"), instance(s.Peers[i].ID, "web-1", "r")}
 	}
 }

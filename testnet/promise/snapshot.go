@@ -12,8 +12,10 @@ type Snapshot struct {
 
 // Resources are amounts of room.
 type Resources struct {
-	CPUMillis   int64
-	MemoryBytes int64
+	CPUMillis    int64
+	MemoryBytes  int64
+	StorageBytes int64
+	Pids         int64
 }
 
 // Peer is one machine. What it believes (digests, Wanted, Objects, Admitted) is as of its last
