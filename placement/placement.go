@@ -196,6 +196,7 @@ type Refusal struct {
 	Revision Revision
 	Peer     PeerID
 	Reason   string
+	Soft     bool // it failed there, again and again: better anywhere else, but there rather than nowhere
 	Until    time.Time
 }
 

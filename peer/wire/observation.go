@@ -93,6 +93,7 @@ type Refusal struct {
 	Revision  string `cbor:"2,keyasint"`
 	Reason    string `cbor:"3,keyasint,omitempty"`
 	ForMillis int64  `cbor:"4,keyasint"`
+	Soft      bool   `cbor:"5,keyasint,omitempty"` // see placement.Refusal
 }
 
 // EncodeObservation gives the canonical bytes of o.
