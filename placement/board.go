@@ -38,6 +38,7 @@ type board struct {
 	next       []int32 // of incumbents: the next of the same replica, or -1
 	refusals   map[ReplicaID][]Refusal
 	fields     map[string]*field
+	grounds    map[string]*ground
 }
 
 func newBoard(v View) *board {
