@@ -38,7 +38,10 @@ type board struct {
 	next       []int32 // of incumbents: the next of the same replica, or -1
 	refusals   map[ReplicaID][]Refusal
 	fields     map[string]*field
+	heldBy     []int32 // of incumbents: index of its peer, or nowhere
+	heldFor    []int32 // of incumbents: index of its replica, or -1
 	grounds    map[string]*ground
+	book       *ruleBook
 }
 
 func newBoard(v View) *board {
@@ -52,6 +55,7 @@ func newBoard(v View) *board {
 	b.indexWanted()
 	b.indexIncumbents()
 	b.indexRefusals(v)
+	b.indexRules()
 	return b
 }
 
@@ -115,11 +119,15 @@ func (b *board) indexIncumbents() {
 		b.firstOf[i] = -1
 	}
 	b.next = make([]int32, len(b.incumbents))
+	b.heldBy, b.heldFor = make([]int32, len(b.incumbents)), make([]int32, len(b.incumbents))
 	for i, held := range b.incumbents {
+		b.heldBy[i], b.heldFor[i] = nowhere, -1
 		if p, known := b.peerAt[held.Peer]; known {
+			b.heldBy[i] = p
 			b.sites[p].left = b.sites[p].left.less(held.Request)
 		}
 		if w, known := b.wantedAt[held.Replica]; known {
+			b.heldFor[i] = w
 			b.next[i], b.firstOf[w] = b.firstOf[w], int32(i)
 		}
 	}
