@@ -208,7 +208,7 @@ func (c *checker) mapping(p place, v reflect.Value, f *field) {
 		case f.later[e.key] && !e.node.empty():
 			at.fault("not supported yet")
 			continue
-		case f.values != nil && !f.values[e.key]:
+		case f.values != nil && !f.values[e.key] && !(f.also && extended(e.key)):
 			c.add(Fault{Line: e.line, Column: e.column, Path: at.path,
 				Text: fmt.Sprintf("unknown key %q", clip(e.key)), Suggest: nearest(e.key, sortedKeys(f.values))})
 			continue

@@ -100,7 +100,7 @@ func TestDecodeFaults(t *testing.T) {
 	cases := []struct{ name, old, new, want string }{
 		{"unknown field", "image: shoal", "imagee: shoal", `web.yaml:18:9: spec.template.spec.containers[0].imagee: unknown field "imagee": did you mean "image"?`},
 		{"image missing", "        image: shoal.example/web:1\n", "", `web.yaml:17:9: spec.template.spec.containers[0].image: required, but missing`},
-		{"kind", "kind: Deployment", "kind: Deploymnt", `web.yaml:2:7: kind: there is no kind "Deploymnt": known kinds are Deployment, Namespace: did you mean "Deployment"?`},
+		{"kind", "kind: Deployment", "kind: Deploymnt", `web.yaml:2:7: kind: there is no kind "Deploymnt": known kinds are DaemonSet, Deployment, Namespace, Node, PodDisruptionBudget, PriorityClass: did you mean "Deployment"?`},
 		{"version", "apps/v1", "apps/v1beta1", `web.yaml:1:13: apiVersion: Deployment is not in "apps/v1beta1": did you mean "apps/v1"?`},
 		{"type", "replicas: 6", "replicas: six", `web.yaml:7:13: spec.replicas: must be a whole number, not the text "six"`},
 		{"number for text", `value: "hello"`, "value: 1", `web.yaml:22:18: spec.template.spec.containers[0].env[0].value: must be text, not the number 1: put it in quotes`},

@@ -18,10 +18,18 @@ type Kind struct {
 }
 
 var kinds = map[string]Kind{
+	"DaemonSet": {Name: "DaemonSet", APIVersion: "apps/v1", Plural: "daemonsets", Singular: "daemonset",
+		Short: "ds", Namespaced: true, shape: reflect.TypeFor[daemonSet]()},
 	"Deployment": {Name: "Deployment", APIVersion: "apps/v1", Plural: "deployments", Singular: "deployment",
 		Short: "deploy", Namespaced: true, shape: reflect.TypeFor[deployment]()},
 	"Namespace": {Name: "Namespace", APIVersion: "v1", Plural: "namespaces", Singular: "namespace",
 		Short: "ns", shape: reflect.TypeFor[namespace]()},
+	"Node": {Name: "Node", APIVersion: "v1", Plural: "nodes", Singular: "node",
+		Short: "no", shape: reflect.TypeFor[nodeObject]()},
+	"PodDisruptionBudget": {Name: "PodDisruptionBudget", APIVersion: "policy/v1", Plural: "poddisruptionbudgets", Singular: "poddisruptionbudget",
+		Short: "pdb", Namespaced: true, shape: reflect.TypeFor[budgetObject]()},
+	"PriorityClass": {Name: "PriorityClass", APIVersion: "scheduling.k8s.io/v1", Plural: "priorityclasses", Singular: "priorityclass",
+		Short: "pc", shape: reflect.TypeFor[priorityClass]()},
 }
 
 // Kinds returns the kinds that can be written, sorted by name.
@@ -47,6 +55,8 @@ func KindOf(name string) (Kind, bool) {
 //	default:"x"      the value that leaving it out means
 //	key:"a,b"        of a list: it is a map by these fields of its entries
 //	values:"cpu"     of a map: the keys it may have
+//	also:"NAME/NAME" of such a map: also every key with a domain, as extended resources have
+//	patch:"replace"  of a list with a key: a strategic merge patch gives all of it, as in Kubernetes
 //
 // and of the blank field:
 //
@@ -118,7 +128,7 @@ type templateMetadata struct {
 }
 
 type podSpec struct {
-	_                             struct{}          `later:"initContainers ephemeralContainers affinity tolerations topologySpreadConstraints priority priorityClassName hostNetwork hostPID hostIPC hostUsers hostAliases subdomain dnsConfig nodeName runtimeClassName readinessGates schedulingGates overhead os activeDeadlineSeconds shareProcessNamespace resourceClaims resources setHostnameAsFQDN hostnameOverride workloadRef" harmless:"dnsPolicy schedulerName enableServiceLinks serviceAccountName serviceAccount automountServiceAccountToken preemptionPolicy imagePullSecrets"`
+	_                             struct{}          `later:"initContainers ephemeralContainers priority hostNetwork hostPID hostIPC hostUsers hostAliases subdomain dnsConfig nodeName runtimeClassName readinessGates schedulingGates overhead activeDeadlineSeconds shareProcessNamespace resourceClaims resources setHostnameAsFQDN hostnameOverride workloadRef" harmless:"dnsPolicy schedulerName enableServiceLinks serviceAccountName serviceAccount automountServiceAccountToken imagePullSecrets"`
 	Containers                    []container       `json:"containers" key:"name" rule:"required"`
 	Volumes                       []volume          `json:"volumes" key:"name"`
 	NodeSelector                  map[string]string `json:"nodeSelector" rule:"labels"`
@@ -126,6 +136,16 @@ type podSpec struct {
 	RestartPolicy                 string            `json:"restartPolicy" rule:"oneof=Always" default:"Always"`
 	Hostname                      string            `json:"hostname" rule:"label"`
 	SecurityContext               *podSecurity      `json:"securityContext"`
+	Affinity                      *affinity         `json:"affinity"`
+	Tolerations                   []toleration      `json:"tolerations"`
+	TopologySpreadConstraints     []spread          `json:"topologySpreadConstraints" key:"topologyKey,whenUnsatisfiable"`
+	PriorityClassName             string            `json:"priorityClassName" rule:"label"`
+	PreemptionPolicy              string            `json:"preemptionPolicy" rule:"oneof=PreemptLowerPriority|Never" default:"PreemptLowerPriority"`
+	OS                            *podOS            `json:"os"`
+}
+
+type podOS struct {
+	Name string `json:"name" rule:"required,oneof=linux"`
 }
 
 type podSecurity struct {
@@ -159,16 +179,17 @@ type envVar struct {
 }
 
 type containerPort struct {
-	_             struct{} `later:"hostPort hostIP"`
-	Name          string   `json:"name" rule:"portname"`
-	ContainerPort int64    `json:"containerPort" rule:"required,min=1,max=65535"`
-	Protocol      string   `json:"protocol" rule:"oneof=TCP|UDP" default:"TCP"`
+	Name          string `json:"name" rule:"portname"`
+	ContainerPort int64  `json:"containerPort" rule:"required,min=1,max=65535"`
+	Protocol      string `json:"protocol" rule:"oneof=TCP|UDP" default:"TCP"`
+	HostPort      int64  `json:"hostPort" rule:"min=0,max=65535"`
+	HostIP        string `json:"hostIP" rule:"address"`
 }
 
 type resources struct {
 	_        struct{}            `later:"claims"`
-	Limits   map[string]Quantity `json:"limits" values:"cpu memory" later:"ephemeral-storage hugepages-2Mi hugepages-1Gi"`
-	Requests map[string]Quantity `json:"requests" values:"cpu memory" later:"ephemeral-storage hugepages-2Mi hugepages-1Gi"`
+	Limits   map[string]Quantity `json:"limits" values:"cpu memory ephemeral-storage pids" also:"NAME/NAME" later:"hugepages-2Mi hugepages-1Gi"`
+	Requests map[string]Quantity `json:"requests" values:"cpu memory ephemeral-storage pids" also:"NAME/NAME" later:"hugepages-2Mi hugepages-1Gi"`
 }
 
 type probe struct {

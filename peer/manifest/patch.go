@@ -96,7 +96,7 @@ func strategicValue(f *field, held, patch any) (any, error) {
 		before, _ := held.(map[string]any)
 		return strategic(f, before, patch)
 	case []any:
-		if f == nil || len(f.keys) == 0 {
+		if f == nil || len(f.keys) == 0 || f.replaced {
 			return patch, nil
 		}
 		before, _ := held.([]any)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func below(prefix string, fields []crdt.Field) (part, rest []crdt.Field) {
 func (w *Workload) reread(key crdt.Key, rest []crdt.Field, part string) *Workload {
 	tree := Tree(key, rest)
 	if part == wholeSpec {
-		tree["spec"] = decoded{deploymentSpec{}}
+		tree["spec"] = decoded{emptySpec(key.Kind)}
 	} else if spec, ok := tree["spec"].(map[string]any); ok {
 		spec["template"] = decoded{template{Metadata: templateMetadata{Labels: w.Labels}}}
 	}
@@ -55,11 +56,19 @@ func (w *Workload) reread(key crdt.Key, rest []crdt.Field, part string) *Workloa
 	if len(faults) > 0 {
 		return nil
 	}
-	d := object.Interface().(deployment)
 	now := *w
-	now.Restarts = restarts(d.Metadata.Annotations)
 	if part == onlyTemplate {
-		now.beside(&d)
+		now.beside(object)
 	}
+	now.annotated(object)
 	return &now
+}
+
+// emptySpec is the spec of a kind that runs something, without anything in it.
+func emptySpec(kind string) any {
+	spec, ok := kinds[kind].shape.FieldByName("Spec")
+	if !ok {
+		panic("manifest: a workload without spec")
+	}
+	return reflect.Zero(spec.Type).Interface()
 }

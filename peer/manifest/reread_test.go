@@ -19,12 +19,13 @@ func TestRereadIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := rapid.SampledFrom([]crdt.Path{
-		"metadata/annotations/note", "metadata/annotations/shoal~1restart.1", "metadata/annotations/shoal~1restart.x", "metadata/labels/app", "metadata/labels/~1",
+		"metadata/annotations/note", "metadata/annotations/shoal~1restart.1", "metadata/annotations/shoal~1restart.x", "metadata/annotations/shoal~1max-moving", "metadata/annotations/shoal~1lost-wait",
+		"metadata/labels/app", "metadata/labels/~1",
 		"metadata/name", "metadata", "spec/replicas", "spec/minReadySeconds", "spec/strategy/rollingUpdate/maxSurge", "spec/selector/matchLabels/app",
 		"spec/selector/matchLabels/tier", "spec", "spec/unknown", "spec/template", "spec/template-x", "spec/template/metadata/labels/app", "spec/template/metadata/labels/tier",
 		"spec/template/spec/containers/name=web/image", "spec/template/spec/nodeSelector/disk", "spec/template/spec/terminationGracePeriodSeconds", "status",
 	})
-	value := rapid.SampledFrom([]string{`"web"`, `"x"`, `3`, `-1`, `"25%"`, `{}`, `[]`, `not json`, ``})
+	value := rapid.SampledFrom([]string{`"web"`, `"x"`, `3`, `-1`, `"25%"`, `"10m"`, `{}`, `[]`, `not json`, ``})
 	tried := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		fields := map[crdt.Path]json.RawMessage{}

@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,7 +33,7 @@ func ruleOf(text string) rule {
 		return func(v reflect.Value) string { return eachString(v, capability) }
 	}
 	check, ok := map[string]func(string) string{
-		"label": dnsLabel, "env": envName, "absolute": absolute, "image": imageName, "portname": portName,
+		"address": address, "labelkey": keyOfLabel, "labelvalue": labelValue, "label": dnsLabel, "env": envName, "absolute": absolute, "image": imageName, "portname": portName,
 	}[name]
 	if !ok {
 		panic("manifest: no rule " + text)
@@ -50,15 +52,17 @@ func bounded(name string, value, bound int64) string {
 }
 
 func oneOf(value string, allowed []string) string {
-	for _, a := range allowed {
-		if value == a {
-			return ""
-		}
+	if value == "" || slices.Contains(allowed, value) { // whether it may be empty is for "required"
+		return ""
 	}
 	if len(allowed) == 1 {
 		return fmt.Sprintf("%q is not supported yet: only %s is", clip(value), allowed[0])
 	}
-	return fmt.Sprintf("must be one of %s, not %q", strings.Join(allowed, ", "), clip(value))
+	text := fmt.Sprintf("must be one of %s, not %q", strings.Join(allowed, ", "), clip(value))
+	if meant := nearest(value, allowed); meant != "" {
+		text += fmt.Sprintf(": did you mean %q?", meant)
+	}
+	return text
 }
 
 func eachString(v reflect.Value, check func(string) string) string {
@@ -73,8 +77,8 @@ func eachString(v reflect.Value, check func(string) string) string {
 func eachPair(v reflect.Value, check func(string) string) string {
 	pairs := v.Interface().(map[string]string)
 	for _, key := range sortedKeys(pairs) {
-		if !labelKey(key) {
-			return fmt.Sprintf("%q is not a valid key: letters, digits, '-', '_' and '.', with an optional domain and '/' before", clip(key))
+		if fault := keyOfLabel(key); fault != "" {
+			return fault
 		}
 		if fault := check(pairs[key]); fault != "" {
 			return fmt.Sprintf("%s: %s", key, fault)
@@ -128,6 +132,29 @@ func dnsLabel(text string) string {
 		return ""
 	}
 	return fmt.Sprintf("%q is not a DNS label: at most 63 lower-case letters, digits and '-', with a letter or digit at both ends", clip(text))
+}
+
+func keyOfLabel(text string) string {
+	if text == "" || labelKey(text) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not a valid key: letters, digits, '-', '_' and '.', with an optional domain and '/' before", clip(text))
+}
+
+// extended says whether a resource's name is one of those that only the configuration of peers gives a meaning to.
+func extended(name string) bool {
+	domain, _, both := strings.Cut(name, "/")
+	return both && labelKey(name) && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
+}
+
+func address(text string) string {
+	if text == "" {
+		return ""
+	}
+	if _, err := netip.ParseAddr(text); err != nil {
+		return fmt.Sprintf("%q is not an IP address", clip(text))
+	}
+	return ""
 }
 
 func labelValue(text string) string {

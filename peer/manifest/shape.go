@@ -25,6 +25,8 @@ type field struct {
 	fallback string
 	keys     []string        // the merge key of a list
 	values   map[string]bool // the keys that a map may have; nil for any
+	also     bool            // of a map with values: keys with a domain too
+	replaced bool            // of a list with a merge key: a strategic merge patch replaces it
 	later    map[string]bool // keys of a map that are refused for now
 }
 
@@ -68,6 +70,7 @@ func describeField(from reflect.StructField, index int) field {
 		f.of = f.of.Elem()
 	}
 	f.values, f.later = names(from.Tag, "values"), names(from.Tag, "later")
+	f.also, f.replaced = from.Tag.Get("also") != "", from.Tag.Get("patch") == "replace"
 	if key := from.Tag.Get("key"); key != "" {
 		f.keys = strings.Split(key, ",")
 	}

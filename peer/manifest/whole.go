@@ -14,19 +14,37 @@ func (d *deployment) check(p place) {
 	if len(d.Metadata.Name) > maxWorkloadName {
 		p.at("metadata").at("name").fault("longer than %d characters: a replica's name, NAME-ORDINAL, must fit into a host name", maxWorkloadName)
 	}
+	at := p.at("metadata").at("annotations")
 	for _, key := range sortedKeys(d.Metadata.Annotations) {
 		if ordinal, ok := strings.CutPrefix(key, RestartAnnotation); ok {
 			if number, err := strconv.Atoi(ordinal); err != nil || number < 0 || strconv.Itoa(number) != ordinal {
-				p.at("metadata").at("annotations").fault("%s must end with the ordinal of a replica", clip(key))
+				at.fault("%s must end with the ordinal of a replica", clip(key))
 			}
 		}
 	}
-	labels := d.Spec.Template.Metadata.Labels
-	for _, key := range sortedKeys(d.Spec.Selector.MatchLabels) {
-		if value, ok := labels[key]; !ok || value != d.Spec.Selector.MatchLabels[key] {
-			p.at("spec").at("selector").at("matchLabels").fault(
+	checkSplit(at, d.Metadata.Annotations)
+	d.Spec.Selector.finds(p.at("spec"), &d.Spec.Template)
+}
+
+func (d *daemonSet) check(p place) {
+	at := p.at("metadata").at("annotations")
+	for _, key := range sortedKeys(d.Metadata.Annotations) {
+		if name, ok := strings.CutPrefix(key, RestartAnnotation); ok && (name == "" || dnsLabel(name) != "") {
+			at.fault("%s must end with the name of a peer", clip(key))
+		}
+	}
+	checkUnsplit(at, d.Metadata.Annotations)
+	d.Spec.Selector.finds(p.at("spec"), &d.Spec.Template)
+}
+
+// finds holds a selector against the template whose replicas it must find.
+func (s *selector) finds(spec place, t *template) {
+	labels := t.Metadata.Labels
+	for _, key := range sortedKeys(s.MatchLabels) {
+		if value, ok := labels[key]; !ok || value != s.MatchLabels[key] {
+			spec.at("selector").at("matchLabels").fault(
 				"%s=%s is not among the labels of spec.template.metadata: the selector would not find its own replicas",
-				key, d.Spec.Selector.MatchLabels[key])
+				key, s.MatchLabels[key])
 		}
 	}
 }
@@ -54,6 +72,8 @@ func (s *podSpec) check(p place) {
 		}
 		s.checkUser(at, c)
 	}
+	s.checkHostPorts(p)
+	s.checkPlaces(p)
 }
 
 // checkUser holds runAsNonRoot against the user that the manifest names; an image's own user is not known here.
@@ -91,6 +111,7 @@ func (c *container) check(p place) {
 			p.at("resources").at("limits").at(name).fault("%s is below the request of %s", limit.text, request.text)
 		}
 	}
+	c.checkResources(p)
 	names := map[string]bool{}
 	for i, port := range c.Ports {
 		if port.Name != "" && names[port.Name] {

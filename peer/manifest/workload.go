@@ -33,7 +33,9 @@ type Workload struct {
 	MinReadySeconds    int64
 	Restarts           map[int]string // per ordinal: the mark of annotation shoal/restart.ORDINAL; part of that replica's revision
 
-	EachPeer            bool // a DaemonSet: one on each peer that its rules allow; Replicas is 0
+	EachPeer            bool              // a DaemonSet: one on each peer that its rules allow; Replicas is 0
+	RestartsOn          map[string]string // of a DaemonSet, per name of a peer: the mark of annotation shoal/restart.PEER
+	SurgePercent        int               // of a DaemonSet: MaxSurge as a share of its replicas, rounded up; 0 where MaxSurge says it
 	RequestStorageBytes int64
 	RequestPids         int64
 	Devices             []placement.Amount // sorted by name
@@ -78,11 +80,7 @@ func WorkloadOf(key crdt.Key, tree map[string]any) (Workload, bool) {
 	if !ok {
 		return Workload{}, false
 	}
-	d, ok := object.Interface().(deployment)
-	if !ok {
-		return Workload{}, false
-	}
-	return d.workload(key), true
+	return workload(key, object)
 }
 
 // Read is Validate and WorkloadOf at the cost of one: it checks a whole object and gives what it asks to run, nil where that is
@@ -92,39 +90,67 @@ func Read(key crdt.Key, tree map[string]any) (*Workload, Faults) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	d, runs := object.Interface().(deployment)
+	w, runs := workload(key, object)
 	if !runs {
 		return nil, nil
 	}
-	w := d.workload(key)
 	return &w, nil
 }
 
-func (d deployment) workload(key crdt.Key) Workload {
-	pod := d.Spec.Template.Spec
-	w := Workload{
-		Key:          key,
-		Revision:     revision(d.Spec.Template),
-		NodeSelector: pod.NodeSelector,
-		GraceSeconds: *orDefault(pod.TerminationGracePeriodSeconds, 30),
-		Labels:       d.Spec.Template.Metadata.Labels,
-		Restarts:     restarts(d.Metadata.Annotations),
+// workload is what an object asks to run; false for kinds that run nothing.
+func workload(key crdt.Key, object reflect.Value) (Workload, bool) {
+	w := Workload{Key: key}
+	switch o := object.Interface().(type) {
+	case deployment:
+		w.of(&o.Spec.Template)
+	case daemonSet:
+		w.of(&o.Spec.Template)
+	default:
+		return Workload{}, false
 	}
-	w.beside(&d)
-	for _, c := range pod.Containers {
-		spec := c.spec(&pod)
-		w.Template.Containers = append(w.Template.Containers, spec)
-		w.RequestCPUMillis += spec.Limits.CPURequestMillis
-		w.RequestMemoryBytes += c.request("memory").Whole()
+	w.beside(object)
+	w.annotated(object)
+	return w, true
+}
+
+// of sets what a template says.
+func (w *Workload) of(t *template) {
+	pod := &t.Spec
+	w.Revision = revision(*t)
+	w.NodeSelector = pod.NodeSelector
+	w.GraceSeconds = *orDefault(pod.TerminationGracePeriodSeconds, 30)
+	w.Labels = t.Metadata.Labels
+	w.Rules = t.rules(w.Key.Namespace)
+	w.PriorityClass, w.NeverDisplace = pod.PriorityClassName, pod.PreemptionPolicy == "Never"
+	for i := range pod.Containers {
+		w.Template.Containers = append(w.Template.Containers, pod.Containers[i].spec(pod))
 	}
-	return w
+	w.asks(pod)
 }
 
 // beside sets what a spec says beside its template.
-func (w *Workload) beside(d *deployment) {
-	w.Replicas = int(*orDefault(d.Spec.Replicas, 1))
-	w.MaxSurge = d.Spec.surge()
-	w.MinReadySeconds = d.Spec.MinReadySeconds
+func (w *Workload) beside(object reflect.Value) {
+	switch o := object.Interface().(type) {
+	case deployment:
+		w.Replicas = int(*orDefault(o.Spec.Replicas, 1))
+		w.MaxSurge = o.Spec.surge()
+		w.MinReadySeconds = o.Spec.MinReadySeconds
+	case daemonSet:
+		w.EachPeer, w.MinReadySeconds = true, o.Spec.MinReadySeconds
+		w.MaxSurge, w.SurgePercent = o.Spec.pace()
+	}
+}
+
+// annotated sets what the annotations say.
+func (w *Workload) annotated(object reflect.Value) {
+	annotations := object.FieldByName("Metadata").Interface().(metadata).Annotations
+	if w.EachPeer {
+		w.RestartsOn = restartsOn(annotations)
+		annotations = nil // nothing else of them is for it
+	}
+	w.Restarts = restarts(annotations)
+	w.Split = splitOf(annotations, w.Rules.Tolerations)
+	w.MostMoving = mostMoving(annotations[MaxMovingAnnotation], w.Replicas)
 }
 
 func orDefault(value *int64, fallback int64) *int64 {
@@ -141,6 +167,37 @@ func (s deploymentSpec) surge() int {
 		amount = *s.Strategy.RollingUpdate.MaxSurge
 	}
 	return int(max(1, amount.of(*orDefault(s.Replicas, 1))))
+}
+
+// pace is how many replicas are replaced at once, as a number or as a share. Which of the two fields says it makes no difference:
+// the old one goes only when the new one is ready.
+func (s *daemonSetSpec) pace() (number, percent int) {
+	number = 1
+	if r := s.UpdateStrategy.RollingUpdate; r != nil {
+		for _, a := range []*Amount{r.MaxSurge, r.MaxUnavailable} {
+			switch {
+			case a == nil:
+			case a.Percent:
+				percent = max(percent, int(a.Number))
+			default:
+				number = max(number, int(a.Number))
+			}
+		}
+	}
+	return number, percent
+}
+
+func restartsOn(annotations map[string]string) map[string]string {
+	var marks map[string]string
+	for key, mark := range annotations {
+		if name, ok := strings.CutPrefix(key, RestartAnnotation); ok {
+			if marks == nil {
+				marks = map[string]string{}
+			}
+			marks[name] = mark
+		}
+	}
+	return marks
 }
 
 func restarts(annotations map[string]string) map[int]string {
@@ -173,6 +230,7 @@ func (c *container) spec(pod *podSpec) runtime.Container {
 			CPUMillis:        c.Resources.Limits["cpu"].Millis(),
 			CPURequestMillis: c.request("cpu").Millis(),
 			MemoryBytes:      c.Resources.Limits["memory"].Whole(),
+			Pids:             c.Resources.Limits["pids"].Whole(),
 		},
 		Readiness: c.probeSpec(c.ReadinessProbe),
 		Liveness:  c.probeSpec(c.LivenessProbe),

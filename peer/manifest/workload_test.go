@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"shoal/crdt"
+	"shoal/placement"
 	"shoal/runtime"
 )
 
@@ -33,7 +34,8 @@ func TestWorkloadOf(t *testing.T) {
 	}
 	want := Workload{
 		Key: w.Key, Replicas: 6, Revision: w.Revision, RequestCPUMillis: 50, RequestMemoryBytes: 32 << 20,
-		GraceSeconds: 30, MaxSurge: 2, Labels: map[string]string{"app": "web"},
+		GraceSeconds: 30, MaxSurge: 2, MostMoving: 1, Labels: map[string]string{"app": "web"},
+		Rules: &placement.Rules{Namespace: "default", Labels: map[string]string{"app": "web"}}, Split: Split{Policy: Everywhere},
 		Template: runtime.Spec{Containers: []runtime.Container{{
 			Name: "web", Image: "shoal.example/web:1",
 			Env:    []runtime.Env{{Name: "GREETING", Value: "hello"}},
