@@ -28,6 +28,7 @@ type Network struct {
 	group      map[netip.Addr]int // side of a split; absent: side 0
 	blocked    map[[2]netip.Addr]bool
 	asleep     map[netip.Addr]bool
+	stalled    map[netip.Addr]*held
 	packets    map[netip.AddrPort]*packetConn
 	listeners  map[netip.AddrPort]*listener
 	nextPort   uint16
@@ -40,7 +41,7 @@ type Network struct {
 // NewNetwork returns a network without latency, loss or cuts.
 func NewNetwork(seed uint64) *Network {
 	return &Network{
-		random: rand.New(rand.NewPCG(seed, 0)), group: map[netip.Addr]int{}, blocked: map[[2]netip.Addr]bool{}, asleep: map[netip.Addr]bool{},
+		random: rand.New(rand.NewPCG(seed, 0)), group: map[netip.Addr]int{}, blocked: map[[2]netip.Addr]bool{}, asleep: map[netip.Addr]bool{}, stalled: map[netip.Addr]*held{},
 		packets: map[netip.AddrPort]*packetConn{}, listeners: map[netip.AddrPort]*listener{}, nextPort: firstFreePort, changed: make(chan struct{}),
 	}
 }
@@ -62,7 +63,7 @@ func (n *Network) Latency(least, most time.Duration) {
 	n.change(func() { n.least, n.most = least, most })
 }
 
-// Loss drops this share of the packets, 0 to 1. Streams do not lose.
+// Loss drops this share of the packets, 0 to 1. Streams lose nothing: what is lost of them arrives later.
 func (n *Network) Loss(share float64) { n.change(func() { n.loss = share }) }
 
 // Split cuts the hosts of each group off from all hosts outside of it. Hosts in no group stay
@@ -119,11 +120,12 @@ func (n *Network) open(from, to netip.Addr) bool {
 	return from == to || n.group[from] == n.group[to] && !n.blocked[[2]netip.Addr{from, to}]
 }
 
-// path says whether traffic flows, and gives a channel that closes when that may change.
+// path says whether traffic flows, and gives a channel that closes when that may change. A stalled host takes nothing from
+// the streams that it has, and what it writes stays with it.
 func (n *Network) path(from, to netip.Addr) (bool, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.open(from, to), n.changed
+	return n.open(from, to) && n.stalled[from] == nil && n.stalled[to] == nil, n.changed
 }
 
 // delay draws a latency. n.mu is held.
@@ -134,11 +136,22 @@ func (n *Network) delay() time.Duration {
 	return n.least + time.Duration(n.random.Int64N(int64(n.most-n.least)))
 }
 
+// resendFirst is how long a sender waits at least before it sends what is not acknowledged again (Linux; RFC 6298 asks for 1 s).
+const resendFirst = 200 * time.Millisecond
+
+// draw is how long bytes of a stream are under way.
 func (n *Network) draw(bytes int) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.carriedLen += bytes
-	return n.delay()
+	return n.delay() + n.resent(resendFirst, n.loss)
+}
+
+// handshake is how long a request to connect and its answer are under way.
+func (n *Network) handshake() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.delay() + n.delay() + n.resent(dialAgain, 1-(1-n.loss)*(1-n.loss))
 }
 
 // place fills in this host and a free port where they are missing. n.mu is held.
@@ -197,16 +210,17 @@ func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Source: net.TCPAddrFromAddrPort(from), Addr: net.TCPAddrFromAddrPort(to), Err: err}
 	}
 	for again := dialAgain; ; again *= 2 {
-		there, _ := n.path(h.addr, to.Addr())
-		back, _ := n.path(to.Addr(), h.addr)
-		if there && back {
+		n.mu.Lock()
+		answers := n.open(h.addr, to.Addr()) && n.open(to.Addr(), h.addr) && n.stalled[h.addr] == nil // a stalled host's kernel answers
+		n.mu.Unlock()
+		if answers {
 			break
 		}
 		if err := wait(ctx, again); err != nil {
 			return fail(dialError(ctx))
 		}
 	}
-	if err := wait(ctx, n.draw(0)+n.draw(0)); err != nil {
+	if err := wait(ctx, n.handshake()); err != nil {
 		return fail(dialError(ctx))
 	}
 	n.mu.Lock()

@@ -71,25 +71,36 @@ func (p *packetConn) WriteTo(data []byte, to net.Addr) (int, error) {
 	n := p.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.open(p.at.Addr(), target.Addr()) || n.random.Float64() < n.loss {
-		n.dropped++
-		return len(data), nil
-	}
 	sent := packet{from: p.at, data: append([]byte(nil), data...)}
-	if delay := n.delay(); delay > 0 {
-		time.AfterFunc(delay, func() {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.deliver(target, sent)
-		})
-		return len(data), nil
+	if !n.hold(p.at.Addr(), outgoing, func() { n.send(target, sent) }) {
+		n.send(target, sent)
 	}
-	n.deliver(target, sent)
 	return len(data), nil
+}
+
+// send puts a packet on its way. n.mu is held.
+func (n *Network) send(to netip.AddrPort, sent packet) {
+	if !n.open(sent.from.Addr(), to.Addr()) || n.random.Float64() < n.loss {
+		n.dropped++
+		return
+	}
+	delay := n.delay()
+	if delay <= 0 {
+		n.deliver(to, sent)
+		return
+	}
+	time.AfterFunc(delay, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.deliver(to, sent)
+	})
 }
 
 // deliver queues a packet at its socket, or drops it. n.mu is held.
 func (n *Network) deliver(to netip.AddrPort, sent packet) {
+	if n.hold(to.Addr(), incoming, func() { n.deliver(to, sent) }) {
+		return
+	}
 	socket := n.packets[to]
 	if socket == nil || !n.open(sent.from.Addr(), to.Addr()) {
 		n.dropped++

@@ -60,16 +60,21 @@ type Cluster struct {
 	events  chan serf.Event
 	stopped chan struct{}
 
-	announcing chan struct{} // holds an entry while serf.Join runs
+	id      gossip.PeerID
+	figures figures
 
-	work    sync.WaitGroup // drain, report, spread
+	announcing chan struct{} // holds an entry while serf.Join runs
+	doubted    chan struct{} // has an entry when an inquiry has begun
+
+	work    sync.WaitGroup // drain, report, spread, verify and its rounds
 	leaving sync.WaitGroup // a goodbye under way
 	first   sync.Once      // the first successful Join
 
-	mu     sync.Mutex
-	self   gossip.Self
-	closed bool
-	update chan gossip.Self // the newest description that is not spread yet
+	mu      sync.Mutex
+	self    gossip.Self
+	closed  bool
+	inquest *inquest         // held by no one who waits for serf, because serf waits for drain
+	update  chan gossip.Self // the newest description that is not spread yet
 }
 
 var _ gossip.Cluster = (*Cluster)(nil)
@@ -86,11 +91,13 @@ func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
 	if config.Network == nil {
 		config.Network = machine{}
 	}
-	transport, err := newTransport(config.Network, config.Bind, config.advertise(), config.Profile.patience())
+	figures := config.Profile.figures()
+	transport, err := newTransport(config.Network, config.Bind, config.advertise(), figures.patience)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{logger: config.Logger, changed: changed, news: newNews(), events: make(chan serf.Event, 64),
+		id: config.Self.ID, figures: figures, doubted: make(chan struct{}, 1), inquest: newInquest(figures),
 		stopped: make(chan struct{}), announcing: make(chan struct{}, 1), self: config.Self, update: make(chan gossip.Self, 1)}
 	c.work.Add(2)
 	go c.drain()
@@ -100,22 +107,23 @@ func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
 		c.work.Wait()
 		return nil, errors.Join(fmt.Errorf("gossip: %w", err), transport.Shutdown())
 	}
-	c.work.Add(1)
+	c.work.Add(2)
 	go c.spread()
+	go c.verify()
 	return c, nil
 }
 
 func (c *Cluster) serfConfig(config Config, transport memberlist.Transport) *serf.Config {
 	out := serf.DefaultConfig()
 	out.Init()
-	tuneSerf(config.Profile, out)
+	c.figures.tuneSerf(out)
 	out.NodeName = string(config.Self.ID)
 	out.Tags, _ = encodeTags(config.Self) // validated
 	out.EventCh = c.events
 	out.LogOutput = nil
 	out.Logger = log.New(logWriter{config.Logger}, "", 0)
 	m := memberlist.DefaultLANConfig()
-	tune(config.Profile, m)
+	c.figures.tune(m)
 	m.Transport = transport
 	m.SecretKey = config.Key
 	m.LogOutput, m.Logger = nil, out.Logger
@@ -156,8 +164,11 @@ func (c *Cluster) note(event serf.Event) {
 			c.logger.Warn("gossip: a member cannot be understood and is left out", "error", err, "address", net.JoinHostPort(m.Addr.String(), fmt.Sprint(m.Port)))
 			continue
 		}
-		member.State = eventState(members.Type)
-		c.news.put(member)
+		if member.State = eventState(members.Type); member.State == gossip.Failed {
+			c.doubt(member)
+		} else {
+			c.settle(member)
+		}
 	}
 }
 
@@ -296,11 +307,18 @@ func (c *Cluster) repeat(seed string) {
 func (c *Cluster) Members() []gossip.Member {
 	members := c.serf.Members()
 	out := make([]gossip.Member, 0, len(members))
+	c.mu.Lock()
 	for _, m := range members {
-		if member, err := toMember(m); err == nil {
-			out = append(out, member)
+		member, err := toMember(m)
+		if err != nil {
+			continue
 		}
+		if member.State == gossip.Failed && c.inquest.cases[member.ID] != nil {
+			member.State = gossip.Suspect
+		}
+		out = append(out, member)
 	}
+	c.mu.Unlock()
 	slices.SortFunc(out, func(a, b gossip.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return out
 }
@@ -342,6 +360,10 @@ func (c *Cluster) spread() {
 		}
 	}
 }
+
+// Awareness is how this peer does as a member, by memberlist's account (Lifeguard's local health): 0 while its probes are answered and
+// nobody takes it for dead, at most 7.
+func (c *Cluster) Awareness() int { return c.serf.Memberlist().GetHealthScore() }
 
 // Leave says goodbye. It waits until the goodbye has been sent and had time to spread, at most some
 // seconds, or until ctx ends; then the goodbye goes on in the background until Close.

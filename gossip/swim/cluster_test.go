@@ -359,9 +359,9 @@ func TestSlowListenerHoldsNothingUp(t *testing.T) {
 
 // TestFailedMembersAreKept: a test of a year would take a year's probes.
 func TestFailedMembersAreKept(t *testing.T) {
-	for _, profile := range []Profile{Near, Far} {
+	for _, profile := range []Profile{LAN, WAN, Edge} {
 		c := serf.DefaultConfig()
-		tuneSerf(profile, c)
+		profile.figures().tuneSerf(c)
 		if year := 365 * 24 * time.Hour; c.ReconnectTimeout < 10*year || c.TombstoneTimeout < 24*time.Hour {
 			t.Errorf("profile %d forgets failed members after %v, left ones after %v", profile, c.ReconnectTimeout, c.TombstoneTimeout)
 		}

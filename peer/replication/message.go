@@ -51,6 +51,7 @@ type Digest struct {
 	Own      Version   // of the sender's own row
 	Answer   bool
 	Busy     bool // the sender is taking in a lot already: compare rows only
+	Missed   bool // the sender had lost the receiver
 }
 
 // Symbols are coded symbols of the operations that the sender retains in one part, or of the versions of its rows.

@@ -35,7 +35,7 @@ type Push struct {
 //
 //	{1: root, 2: count, 3: root of rows, 4: count of rows, 5: hash of the floor applied,
 //	 6: [boot, sequence] of the sender's own row, 7: it is an answer, 8: do not compare intent now,
-//	 9: hash of the floor that the sender doubts}
+//	 9: hash of the floor that the sender doubts, 10: the sender had lost the receiver}
 type Digest struct {
 	Root     Sum     `cbor:"1,keyasint"`
 	Count    uint64  `cbor:"2,keyasint,omitempty"`
@@ -46,6 +46,7 @@ type Digest struct {
 	Answer   bool    `cbor:"7,keyasint,omitempty"`
 	Busy     bool    `cbor:"8,keyasint,omitempty"`
 	Doubted  *Short  `cbor:"9,keyasint,omitempty"`
+	Missed   bool    `cbor:"10,keyasint,omitempty"`
 }
 
 // Version is that of a row.

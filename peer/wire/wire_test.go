@@ -48,6 +48,7 @@ func codecs() []codec {
 			Root: Sum{1}, Count: 1_000_000, RowRoot: Sum{2}, RowCount: 1000, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14},
 			Answer: true, Busy: true, Doubted: &Short{4},
 		}}, EncodeMessage, DecodeMessage),
+		of("message-digest-missed", Message{Digest: &Digest{Root: Sum{1}, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14}, Busy: true, Missed: true}}, EncodeMessage, DecodeMessage),
 		of("message-symbols", Message{Symbols: &sampleSymbols}, EncodeMessage, DecodeMessage),
 		of("message-more", Message{More: &sampleMore}, EncodeMessage, DecodeMessage),
 		of("message-objects", Message{Objects: &Objects{
