@@ -21,7 +21,8 @@ const (
 
 const (
 	ownAnnotations = "shoal/"
-	mostWitnesses  = 15
+	mostWitnesses  = 15 // in one list
+	mostLists      = 4
 	maxLostWait    = 365 * 24 * time.Hour
 	forever        = "forever"
 )
@@ -46,7 +47,13 @@ func splitOf(annotations map[string]string, tolerations []placement.Toleration) 
 	}
 	switch s.Policy {
 	case Witness:
-		s.Witnesses = slices.Sorted(slices.Values(listed(witnesses)))
+		for i, list := range lists(witnesses) {
+			if slices.Sort(list); i == 0 {
+				s.Witnesses = list
+			} else {
+				s.Also = append(s.Also, list)
+			}
+		}
 	case Home:
 		s.Witnesses = []string{home}
 	}
@@ -80,16 +87,17 @@ func readWait(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// listed are the names in a text, separated by commas.
-func listed(text string) []string {
-	if strings.TrimSpace(text) == "" {
-		return nil
+// lists are the lists of names in a text: lists are separated by semicolons, names by commas.
+func lists(text string) [][]string {
+	var all [][]string
+	for list := range strings.SplitSeq(text, ";") {
+		var names []string
+		for name := range strings.SplitSeq(list, ",") {
+			names = append(names, strings.TrimSpace(name))
+		}
+		all = append(all, names)
 	}
-	names := strings.Split(text, ",")
-	for i := range names {
-		names[i] = strings.TrimSpace(names[i])
-	}
-	return names
+	return all
 }
 
 // mostMoving resolves shoal/max-moving, by default a tenth, rounded down, to a number of at least 1.
@@ -195,27 +203,39 @@ func (a annotated) checkWitnesses(policy SplitPolicy) {
 	}
 }
 
+// oddHint ends what is said of a set of witnesses.
+const oddHint = `name an odd number of peers, as in "p1,p2,p3"`
+
 func (a annotated) checkMajority() {
-	names := listed(a.values[WitnessesAnnotation])
-	const hint = `name an odd number of peers, as in "p1,p2,p3"`
-	switch {
-	case len(names) == 0:
-		a.fault(WitnessesAnnotation, "required, but missing: without witnesses there is never a majority, and nothing would run: %s", hint)
+	text := a.values[WitnessesAnnotation]
+	if strings.TrimSpace(text) == "" {
+		a.fault(WitnessesAnnotation, "required, but missing: without witnesses there is never a majority, and nothing would run: %s", oddHint)
 		return
-	case len(names) > mostWitnesses:
-		a.fault(WitnessesAnnotation, "more than %d: each lease asks all of them", mostWitnesses)
+	}
+	all := lists(text)
+	if len(all) > mostLists {
+		a.fault(WitnessesAnnotation, "more than %d lists: each lease asks all of them", mostLists)
+	}
+	for _, names := range all {
+		a.checkList(names)
+	}
+}
+
+func (a annotated) checkList(names []string) {
+	if len(names) > mostWitnesses {
+		a.fault(WitnessesAnnotation, "more than %d in one list: each lease asks all of them", mostWitnesses)
 	}
 	sorted := slices.Sorted(slices.Values(names))
 	for i, name := range sorted {
 		switch {
 		case name == "" || dnsLabel(name) != "":
-			a.fault(WitnessesAnnotation, "%q is not a peer's name: no majority counts it: %s", clip(name), hint)
+			a.fault(WitnessesAnnotation, "%q is not a peer's name, and has no voice: %s", clip(name), oddHint)
 		case i > 0 && sorted[i-1] == name:
-			a.fault(WitnessesAnnotation, "%s is named twice, but has one voice: %s", name, hint)
+			a.fault(WitnessesAnnotation, "%s is named twice, but has one voice: %s", name, oddHint)
 		}
 	}
-	if len(names)%2 == 0 {
-		a.place.at(WitnessesAnnotation).warn("%d witnesses bear the loss of no more than %d do, and a split that halves them leaves neither side a majority", len(names), len(names)-1)
+	if n := len(names); n%2 == 0 {
+		a.place.at(WitnessesAnnotation).warn("%d witnesses bear the loss of no more than %d do, and a split that halves them leaves neither side a majority", n, n-1)
 	}
 }
 

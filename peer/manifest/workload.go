@@ -67,6 +67,7 @@ type Split struct {
 	Policy    SplitPolicy
 	Exclusive bool          // never two of one replica at once, also not in a move (annotation shoal/exclusive)
 	Witnesses []string      // names of peers, sorted; of Home just the home peer (annotations shoal/witnesses, shoal/home)
+	Also      [][]string    // of Witness: further lists, each sorted; a majority of each is needed too
 	LostWait  time.Duration // how long a lost peer is waited for (annotation shoal/lost-wait); Forever of Freeze
 }
 
