@@ -26,6 +26,7 @@ func messageToWire(m Message) wire.Message {
 	form := wire.Message{
 		Digest: digestToWire(m.Digest), Symbols: symbolsToWire(m.Symbols), More: moreToWire(m.More), Want: wantToWire(m.Want),
 		RowSymbols: symbolsToWire(m.RowSymbols), RowMore: moreToWire(m.RowMore), RowWant: rowWantToWire(m.RowWant),
+		Lease: leaseToWire(m.Lease),
 	}
 	if m.Push != nil {
 		form.Push = &wire.Push{Ops: each(m.Push.Ops, sealedOp), Ack: m.Push.Ack}
@@ -174,6 +175,8 @@ func messageFromWire(form wire.Message) (m Message, err error) {
 		m.RowMore, err = moreFromWire(form.RowMore)
 	case form.RowWant != nil:
 		m.RowWant = rowWantFromWire(form.RowWant)
+	case form.Lease != nil:
+		m.Lease = leaseFromWire(form.Lease)
 	default:
 		m.Skipped = 1
 	}

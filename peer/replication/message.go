@@ -3,6 +3,7 @@ package replication
 import (
 	"shoal/crdt"
 	"shoal/crdt/sketch"
+	"shoal/peer/lease"
 )
 
 // Message is what one peer's replication says to another's: exactly one field is set, or none where a newer version
@@ -21,6 +22,7 @@ type Message struct {
 	RowSymbols *Symbols
 	RowMore    *More
 	RowWant    *RowWant
+	Lease      *lease.Message // not replication's own: it passes through to who handles leases
 
 	// Skipped counts the operations and rows that Decode left out because it could not read them, most likely
 	// because a newer version made them, and 1 for a message of an unknown kind.

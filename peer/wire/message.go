@@ -6,7 +6,8 @@ import "errors"
 // this version does not know.
 //
 //	{1: push} or {2: digest} or {3: symbols} or {4: more} or {5: objects} or {6: want} or {7: page} or {8: fill} or
-//	{9: ack} or {10: rows} or {11: symbols of rows} or {12: more of those} or {13: want rows}
+//	{9: ack} or {10: rows} or {11: symbols of rows} or {12: more of those} or {13: want rows} or
+//	{14: lease}
 type Message struct {
 	Push       *Push    `cbor:"1,keyasint,omitempty"`
 	Digest     *Digest  `cbor:"2,keyasint,omitempty"`
@@ -21,6 +22,7 @@ type Message struct {
 	RowSymbols *Symbols `cbor:"11,keyasint,omitempty"`
 	RowMore    *More    `cbor:"12,keyasint,omitempty"`
 	RowWant    *RowWant `cbor:"13,keyasint,omitempty"`
+	Lease      *Lease   `cbor:"14,keyasint,omitempty"`
 }
 
 // Push spreads operations.
@@ -227,4 +229,35 @@ func DecodeEnvelope(data []byte) (Envelope, error) {
 	var e Envelope
 	err := formEnvelope.decode(data, &e)
 	return e, err
+}
+
+// Lease is what holders and witnesses of leases say to each other; see peer/lease.
+//
+//	{1: life, 2: number, 3: term in ms, 4: [[name, workload, terms, next or null], …] asks, 5: [name, …] freed,
+//	 6: [[name, verdict, holder or null, wait in ms], …] answers}
+type Lease struct {
+	Life    uint64        `cbor:"1,keyasint,omitempty"`
+	Number  uint64        `cbor:"2,keyasint,omitempty"`
+	Term    uint64        `cbor:"3,keyasint,omitempty"`
+	Asks    []LeaseAsk    `cbor:"4,keyasint,omitempty"`
+	Frees   []string      `cbor:"5,keyasint,omitempty"`
+	Answers []LeaseAnswer `cbor:"6,keyasint,omitempty"`
+}
+
+// LeaseAsk asks for one lease.
+type LeaseAsk struct {
+	_        struct{} `cbor:",toarray"`
+	Name     string
+	Workload string
+	Terms    Short
+	Next     *Peer
+}
+
+// LeaseAnswer answers a LeaseAsk.
+type LeaseAnswer struct {
+	_       struct{} `cbor:",toarray"`
+	Name    string
+	Verdict uint8
+	Holder  *Peer
+	Wait    uint64
 }

@@ -33,6 +33,8 @@ func of[T any](name string, sample T, encode func(T) []byte, decode func([]byte)
 	return codec{name, sample, func(v any) []byte { return encode(v.(T)) }, func(data []byte) (any, error) { return decode(data) }}
 }
 
+var sampleNext = peerA
+
 func codecs() []codec {
 	sealed := Sealed{Signed: []byte("signed"), Signature: []byte("signature")}
 	return []codec{
@@ -49,6 +51,13 @@ func codecs() []codec {
 			Answer: true, Busy: true, Doubted: &Short{4},
 		}}, EncodeMessage, DecodeMessage),
 		of("message-digest-missed", Message{Digest: &Digest{Root: Sum{1}, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14}, Busy: true, Missed: true}}, EncodeMessage, DecodeMessage),
+		of("message-lease-asks", Message{Lease: &Lease{Life: 7, Number: 12, Term: 10_000, Frees: []string{"default/db-1"}, Asks: []LeaseAsk{
+			{Name: "default/db-0", Workload: "Deployment/default/db", Terms: Short{1}},
+			{Name: "default/web-0", Workload: "Deployment/default/web", Terms: Short{2}, Next: &sampleNext},
+		}}}, EncodeMessage, DecodeMessage),
+		of("message-lease-answers", Message{Lease: &Lease{Life: 7, Number: 12, Answers: []LeaseAnswer{
+			{Name: "default/db-0"}, {Name: "default/web-0", Verdict: 1, Holder: &sampleNext, Wait: 9_500},
+		}}}, EncodeMessage, DecodeMessage),
 		of("message-symbols", Message{Symbols: &sampleSymbols}, EncodeMessage, DecodeMessage),
 		of("message-more", Message{More: &sampleMore}, EncodeMessage, DecodeMessage),
 		of("message-objects", Message{Objects: &Objects{

@@ -27,9 +27,10 @@ var rules = map[string][]string{
 	"runtime/supervise":   {},
 
 	"peer/trust":       {"peer/wire"},
-	"peer/replication": {"crdt", "crdt/sketch", "peer/wire"},
+	"peer/lease":       {"crdt"},
+	"peer/replication": {"crdt", "crdt/sketch", "peer/lease", "peer/wire"},
 	"peer/manifest":    {"crdt", "placement", "runtime"},
-	"peer/control":     {"crdt", "gossip", "placement", "runtime", "peer/manifest", "peer/replication", "peer/wire"},
+	"peer/control":     {"crdt", "gossip", "placement", "runtime", "peer/lease", "peer/manifest", "peer/replication", "peer/wire"},
 	"peer":             {"crdt", "gossip", "runtime", "peer/control", "peer/replication", "peer/trust", "peer/wire"},
 	"peer/store":       {"crdt", "gossip", "peer", "peer/control", "peer/replication"},
 	"peer/stream":      {"peer", "peer/trust"},
@@ -61,7 +62,7 @@ var owners = map[string][]string{
 }
 
 // pure packages have no clock to read, no I/O, no goroutine and no lock: these imports would give them one.
-var pure = []string{"crdt", "crdt/sketch", "placement", "peer/control", "peer/manifest", "peer/wire", "peer/replication", "peer/trust", "testnet/promise"}
+var pure = []string{"crdt", "crdt/sketch", "placement", "peer/control", "peer/manifest", "peer/wire", "peer/replication", "peer/lease", "peer/trust", "testnet/promise"}
 
 var impure = []string{"os", "net", "net/http", "sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "context", "io/fs", "os/exec", "syscall", "runtime"}
 
