@@ -117,6 +117,11 @@ func (m *Machine) Wants(replica placement.ReplicaID) bool {
 	return wanted
 }
 
+// Assignment returns where the plan in force puts a replica; false if it says nothing of it.
+func (m *Machine) Assignment(replica placement.ReplicaID) (placement.Assignment, bool) {
+	return m.assignment(replica)
+}
+
 // sortedViews says of those that are pending why, too.
 func (m *Machine) sortedViews(byID map[placement.ReplicaID]*ReplicaView) []ReplicaView {
 	ids := slices.Sorted(maps.Keys(byID))
@@ -226,6 +231,26 @@ func (m *Machine) explain(replica placement.ReplicaID) (verdicts []placement.Ver
 	return m.planner.view.Explain(m.planner.plan, replica)
 }
 
+// Explain returns what the view in force says of a replica; false if there is no such replica.
+func (m *Machine) Explain(replica placement.ReplicaID) (Explained, bool) {
+	a, known := m.assignment(replica)
+	if !known {
+		return Explained{}, false
+	}
+	e := Explained{Assignment: a, Verdicts: m.explain(replica), View: m.planner.digest, Plan: m.planner.plan.Digest}
+	if a.Peer == "" {
+		e.Pending = m.pendingText(e.Verdicts)
+		guard(func() { e.Remedy = m.planner.view.Remedy(m.planner.plan, replica) })
+	}
+	return e, true
+}
+
+// Order returns the hash order of a replica: the peers to which it would go if nothing but room and health counted.
+func (m *Machine) Order(replica placement.ReplicaID) []placement.PeerID {
+	view := m.PlacementView()
+	return view.Order(replica)
+}
+
 // pendingTexts explains pending replicas, once for all of a workload that nobody has refused.
 type pendingTexts map[placement.WorkloadID]string
 
@@ -273,6 +298,9 @@ func (m *Machine) Version() uint64 { return m.version }
 
 // Digests returns the digest of the intent and that of the plan.
 func (m *Machine) Digests() (intent, plan [32]byte) { return m.set.Digest(), m.planner.plan.Digest }
+
+// ViewDigest returns that of the view that the plan in force was made from: machines with equal ones have equal plans.
+func (m *Machine) ViewDigest() ViewDigest { return m.planner.digest }
 
 // Admitted returns the sum of requests admitted here, and the room it must stay within (P6).
 func (m *Machine) Admitted() (sum, room placement.Resources) { return m.admitted(), roomOf(m.room) }

@@ -182,6 +182,7 @@ func (w *World) Apply(peer, yaml string) error {
 		return err
 	}
 	for _, d := range documents {
+		w.notePolicy(d.Key.Namespace, d.Key.Name, d.Tree)
 		fields, err := manifest.Flatten(d.Key.Kind, d.Tree)
 		if err != nil {
 			return err
@@ -240,11 +241,12 @@ func (w *World) Leave(name string, within time.Duration) error {
 	c := &command{peer: p, leave: true}
 	w.log.open[w.log.requests] = c
 	w.tracef("%s is told to leave", name)
+	p.drives = true
 	p.feed(control.LeaveAsked{Request: w.log.requests, Within: within})
 	if _, ok := w.Await(within+patience, func() bool { return c.answered }); !ok {
 		return fmt.Errorf("%s does not leave", name)
 	}
-	p.left = true
+	p.left, p.drives, p.drove = true, p.node.drives(), w.now
 	p.halt()
 	return nil
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"shoal/crdt"
-	"shoal/peer/control"
 	"shoal/peer/replication"
 )
 
@@ -57,6 +57,7 @@ func (w *World) Split(groups ...[]string) {
 			side[w.Peer(name).index] = n + 1
 		}
 	}
+	w.course.Cut(w.now)
 	w.firstContact()
 	w.network.side = side
 	w.network.joint = w.now
@@ -66,6 +67,7 @@ func (w *World) Split(groups ...[]string) {
 // CutOneWay lets nothing pass from one peer to another; the other direction goes on.
 func (w *World) CutOneWay(from, to string) {
 	w.fault("nothing passes from %s to %s", from, to)
+	w.course.Cut(w.now)
 	w.network.oneWay[[2]int{w.Peer(from).index, w.Peer(to).index}] = true
 	w.inquire(w.Peer(from), w.Peer(to))
 	w.inquire(w.Peer(to), w.Peer(from))
@@ -74,6 +76,7 @@ func (w *World) CutOneWay(from, to string) {
 // Heal ends all cuts.
 func (w *World) Heal() {
 	w.tracef("the network heals")
+	w.course.Cut(w.now)
 	w.firstContact()
 	clear(w.network.side)
 	clear(w.network.oneWay)
@@ -131,7 +134,7 @@ func (w *World) Images(name string, images ...string) {
 	for _, image := range images {
 		p.machine.images[image] = true
 	}
-	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))})
+	p.feed(p.measure())
 }
 
 // Alive lists the peers whose program runs.
@@ -249,4 +252,25 @@ func (w *World) Restore(name string) {
 	for _, name := range slices.SortedFunc(maps.Keys(p.disk.ops), compareOpNames) {
 		w.found(w.watch.Take(p.id(), w.fact(p.disk.ops[name])))
 	}
+}
+
+// spoilt is what is wrong on one peer with what a workload runs.
+type spoilt struct {
+	refused bool // its instances cannot be prepared
+	crashes bool // its containers end soon after they start
+}
+
+// Spoil lets a workload of the default namespace go wrong on a peer, or be right again.
+func (w *World) Spoil(peer, name string, how spoilt) {
+	p := w.Peer(peer)
+	w.fault("%s on %s: %+v", name, peer, how)
+	if p.spoilt == nil {
+		p.spoilt = map[string]spoilt{}
+	}
+	p.spoilt["default/"+name+"-"] = how
+}
+
+// spoils says what is wrong on a peer with a replica.
+func (p *Peer) spoils(replica string) spoilt {
+	return p.spoilt[replica[:strings.LastIndexByte(replica, '-')+1]]
 }

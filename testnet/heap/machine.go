@@ -9,6 +9,7 @@ import (
 
 	"shoal/peer/control"
 	"shoal/runtime"
+	"shoal/testnet/promise"
 )
 
 // Pace says how long a machine takes for what it does.
@@ -38,6 +39,7 @@ type machine struct {
 	ended     []runtime.Status                        // of containers, not yet told to any program
 	decided   map[runtime.InstanceID]time.Duration    // by when the program had decided on the newest action of an instance
 	unaware   map[runtime.InstanceID]bool             // begun while the peer took another one that runs it for gone
+	intended  map[runtime.InstanceID]*promise.Copy    // about to be begun
 }
 
 type simInstance struct {
@@ -60,12 +62,15 @@ type simContainer struct {
 }
 
 func newMachine(p *Peer) *machine {
-	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}}
+	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}, intended: map[runtime.InstanceID]*promise.Copy{}}
 }
 
 // run queues an action: those of one instance go one after the other.
 func (m *machine) run(a control.Action) {
 	m.decided[a.Instance] = m.peer.decidedBy
+	if a.Kind == control.Prepare {
+		m.intends(a)
+	}
 	m.queues[a.Instance] = append(m.queues[a.Instance], a)
 	if len(m.queues[a.Instance]) == 1 {
 		m.begin(a)
@@ -98,13 +103,12 @@ func (m *machine) announce(a control.Action) {
 	if a.Kind != control.Stop && a.Kind != control.Remove {
 		return
 	}
-	m.peer.world.watchStop(m.peer, a, func() {
-		for _, c := range m.containers(a.Instance) {
-			if a.Kind == control.Remove || c.spec.Name == a.Container {
-				c.ready = false
-			}
+	m.stops(a)
+	for _, c := range m.containers(a.Instance) {
+		if a.Kind == control.Remove || c.spec.Name == a.Container {
+			c.ready = false
 		}
-	})
+	}
 }
 
 func (m *machine) duration(a control.Action) time.Duration {
@@ -130,6 +134,7 @@ func (m *machine) abort() {
 		for _, c := range m.containers(id) {
 			c.ready = running(c.status) // what was about to be stopped serves on
 		}
+		m.served(id)
 	}
 	clear(m.queues)
 }
@@ -159,6 +164,9 @@ func (m *machine) prepare(a control.Action) (netip.Addr, *runtime.Error) {
 			return netip.Addr{}, fail(a, runtime.ImageMissing, "no image "+c.Image)
 		}
 	}
+	if m.peer.spoils(replicaOf(a.Instance)).refused {
+		return netip.Addr{}, fail(a, runtime.BadSpec, "this machine cannot run it")
+	}
 	if held := m.instances[a.Instance]; held != nil {
 		return held.address, nil
 	}
@@ -168,6 +176,7 @@ func (m *machine) prepare(a control.Action) (netip.Addr, *runtime.Error) {
 			Instance: a.Instance, Container: c.Name, Phase: runtime.Prepared, Address: made.address}})
 	}
 	m.instances[a.Instance] = made
+	m.begins(a.Instance)
 	return made.address, nil
 }
 
@@ -198,9 +207,11 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 		m.peer.world.broken("P10", "%s: container %s of %s runs and was started again", m.peer.Name, a.Container, a.Instance)
 	}
 	c.ready = false
+	defer m.served(a.Instance)
 	c.status.Generation, c.status.Phase, c.status.StartedAt = a.Generation, runtime.Running, m.peer.wall()
 	c.started = m.peer.world.now
 	c.status.ExitedAt, c.status.ExitCode, c.status.Reason = time.Time{}, 0, ""
+	m.runs(a.Instance)
 	if c.spec.Readiness == nil {
 		c.serve(m.peer.world.now)
 	} else {
@@ -214,17 +225,24 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 func (m *machine) becomeReady(c *simContainer) {
 	w, generation := m.peer.world, c.status.Generation
 	w.after(w.between(w.options.Pace.LeastReady, w.options.Pace.MostReady), func() {
-		if c.status.Generation == generation && c.status.Phase == runtime.Running {
+		if c.status.Generation == generation && c.status.Phase == runtime.Running && !m.goes(c.status.Instance) {
 			c.serve(w.now)
+			m.served(c.status.Instance)
 			m.probe(c)
 		}
 	})
 }
 
+// goes says whether an instance is being stopped or removed: it will not serve any more.
+func (m *machine) goes(id runtime.InstanceID) bool {
+	queue := m.queues[id]
+	return len(queue) > 0 && (queue[0].Kind == control.Stop || queue[0].Kind == control.Remove)
+}
+
 // maybeCrash ends some containers soon after they were started.
 func (m *machine) maybeCrash(id runtime.InstanceID, c *simContainer) {
 	w, generation := m.peer.world, c.status.Generation
-	if !w.chance(w.options.Crashes) {
+	if !w.chance(w.options.Crashes) && !m.peer.spoils(replicaOf(id)).crashes {
 		return
 	}
 	w.after(w.between(0, 2*time.Second), func() {
@@ -248,6 +266,7 @@ func (m *machine) stop(a control.Action) (runtime.Status, *runtime.Error) {
 
 func (m *machine) remove(id runtime.InstanceID) {
 	delete(m.instances, id)
+	m.peer.world.course.Gone(m.peer.world.now, m.peer.Name, replicaOf(id), string(id))
 	delete(m.decided, id)
 	delete(m.unaware, id)
 }
@@ -264,6 +283,7 @@ func (m *machine) exit(c *simContainer, code int, reason string) {
 	c.ready = false
 	c.status.Phase, c.status.ExitedAt, c.status.ExitCode, c.status.Reason = runtime.Exited, m.peer.wall(), code, reason
 	m.ended = append(m.ended, c.status)
+	m.fails(c.status.Instance)
 	m.tellEnded()
 }
 
@@ -287,6 +307,7 @@ func (m *machine) powerLost() {
 				c.status.Phase, c.status.ExitCode, c.status.Reason = runtime.Exited, -1, "Lost"
 			}
 		}
+		m.fails(id)
 	}
 	m.ended = nil
 }
@@ -342,6 +363,7 @@ func (m *machine) probe(c *simContainer) {
 func (m *machine) doomed(c *simContainer) {
 	if m.peer.alive && c.status.Phase == runtime.Running {
 		m.peer.world.noteEnded(m.peer, c)
+		m.fails(c.status.Instance)
 		m.peer.feed(control.Probed{Instance: c.status.Instance, Container: c.spec.Name, Generation: c.status.Generation, Liveness: true, Detail: "HTTP 500"})
 	}
 }

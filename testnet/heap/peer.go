@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"shoal/crdt"
@@ -46,6 +44,12 @@ type Peer struct {
 	moves     int                 // how often its address or name was changed
 	said      replication.Version // of itself, last
 	trip      map[string]bool     // names at which the code of this peer fails
+
+	has    Beside            // to give, beside room
+	node   node              // what users say of it
+	spoilt map[string]spoilt // by the prefix of replicas
+	drives bool              // what runs there has to leave
+	drove  time.Duration     // until when that was so; 0 if never
 }
 
 // peerID is the identity of the peer of a name; it takes the place of a key.
@@ -57,6 +61,10 @@ func peerID(name string) gossip.PeerID {
 func newPeer(w *World, index int) *Peer {
 	p := &Peer{Name: fmt.Sprintf("p%d", index+1), world: w, index: index, disk: newDisk()}
 	p.self = gossip.Self{ID: peerID(p.Name), Name: p.Name, Room: w.options.Room, Stream: addressOf(index, 0)}
+	if n := len(w.options.Rooms); n > 0 {
+		p.self.Room = w.options.Rooms[index%n]
+	}
+	p.has = w.options.Beside
 	p.described = w.membership.describe(p.self)
 	p.machine = newMachine(p)
 	for _, image := range w.options.Images {
@@ -102,7 +110,7 @@ func (p *Peer) boot() {
 	w.print("boot", p.Name, boot)
 	w.tracef("%s starts, boot %d", p.Name, boot)
 	w.watchBoot(p, &saved)
-	p.feed(control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))})
+	p.feed(p.measure())
 	p.machine.tellEnded()
 	p.machine.watchAll()
 	w.inquireAbout(p)
@@ -133,6 +141,7 @@ func (p *Peer) halt() {
 	p.alive = false
 	p.machine.abort()
 	p.core = nil
+	clear(p.machine.intended)
 	p.world.membership.forget(p.index)
 	p.world.hangUp(p)
 	p.world.watch.Forgot(p.id())

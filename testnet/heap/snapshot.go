@@ -1,7 +1,7 @@
 package heap
 
 import (
-	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +17,11 @@ func (w *World) Snapshot() promise.Snapshot {
 	for i := range s.Writes {
 		s.Writes[i].Unheard = w.watch.Unheard(w.log.ops[s.Writes[i].ID])
 	}
+	for _, prefix := range slices.Sorted(maps.Keys(w.policies)) {
+		if policy := w.policies[prefix]; policy != nil {
+			s.Policies = append(s.Policies, *policy)
+		}
+	}
 	for _, p := range w.peers {
 		s.Peers = append(s.Peers, p.snapshot())
 	}
@@ -26,8 +31,9 @@ func (w *World) Snapshot() promise.Snapshot {
 func (p *Peer) snapshot() promise.Peer {
 	s := promise.Peer{
 		ID: string(p.self.ID), Name: p.Name, Alive: p.alive, Powered: p.powered, Side: p.world.network.side[p.index],
-		Room: promise.Resources{CPUMillis: p.self.Room.CPUMillis, MemoryBytes: p.self.Room.MemoryBytes},
+		Leaving: p.drives,
 	}
+	s.Room, s.Devices = p.roomOnly()
 	if p.alive {
 		p.believes(&s)
 	}
@@ -40,8 +46,7 @@ func (p *Peer) snapshot() promise.Peer {
 func (p *Peer) believes(s *promise.Peer) {
 	s.IntentDigest, s.PlanDigest = p.core.Digests()
 	sum, room := p.core.Admitted()
-	s.Admitted = promise.Resources{CPUMillis: sum.CPUMillis, MemoryBytes: sum.MemoryBytes}
-	s.Room = promise.Resources{CPUMillis: room.CPUMillis, MemoryBytes: room.MemoryBytes}
+	s.Admitted, s.Room = promise.Resources(sum), promise.Resources(room)
 	for _, r := range p.core.Replicas() {
 		if r.Wanted {
 			s.Wanted = append(s.Wanted, promise.Wanted{Replica: string(r.ID), Revision: string(r.Assignment.Revision), Pending: r.Assignment.Peer == ""})
@@ -68,8 +73,8 @@ func objectOf(o crdt.Object) promise.Object {
 }
 
 func (m *machine) snapshot(id runtime.InstanceID, powered bool) promise.Instance {
-	i := m.instances[id]
-	s := promise.Instance{ID: string(id), Replica: replicaOf(id), Revision: revisionOf(id), Ready: powered && i.ready(), Unaware: m.unaware[id], Request: requestOf(i.spec)}
+	i, s := m.instances[id], m.holding(id)
+	s.Ready, s.Unaware = powered && i.ready(), m.unaware[id]
 	for _, c := range i.containers {
 		if running(c.status) {
 			s.Containers = append(s.Containers, containerOf(m.peer, c))
@@ -86,13 +91,6 @@ func replicaOf(id runtime.InstanceID) string {
 
 func revisionOf(id runtime.InstanceID) string {
 	return string(id)[strings.LastIndexByte(string(id), '.')+1:]
-}
-
-// requestOf reads what the peer's own record says that an instance holds.
-func requestOf(spec runtime.Spec) promise.Resources {
-	var r promise.Resources
-	_ = json.Unmarshal(spec.Note, &r) // a record that says nothing holds nothing
-	return r
 }
 
 // PlacedOn returns the names of the peers on which a replica is ready, in order.

@@ -44,6 +44,14 @@ type verb struct {
 //	within SPAN                 by then all that can reach each other know each other and hold the same
 //	contradict PEER NAME        a stolen machine signs two writes with one stamp (P3)
 //	restore PEER                a machine that is off gets back an older copy of its disk, made by: backup PEER
+//	cordon PEER, uncordon PEER, drain PEER, taint PEER KEY=VALUE:EFFECT, untaint PEER, label PEER KEY=VALUE
+//	                            what users say of a peer, in its Node object; uncordon ends a drain, too
+//	health PEER good|fair|poor  how a peer feels
+//	resize PEER CPU MEMORY      a peer has so many thousandths of a CPU and mebibytes to give
+//	refuse PEER NAME            a peer cannot run a workload, until: allow PEER NAME
+//	crash PEER NAME             containers of a workload end soon after they start there, until: allow PEER NAME
+//	flap PEER N UP DOWN         a machine loses power and returns, so often, for so long each
+//	policies                    what each workload says of splits has been followed by now (P9)
 //	rest, still                 every promise is checked once all is quiet; then, that it stays so
 var verbs map[string]verb
 
@@ -79,6 +87,19 @@ func init() {
 		"contradict": {2, func(p *play, a []string) { p.ifAlive(a[0], func() { p.Contradict(a[0], Deployment(a[1])) }) }},
 		"backup":     {1, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Backup(a[0]) }) }},
 		"restore":    {1, func(p *play, a []string) { p.ifOff(a[0], func() { p.Restore(a[0]) }) }},
+		"cordon":     {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned = true }) }},
+		"uncordon":   {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned, n.draining = false, false }) }},
+		"drain":      {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned, n.draining = true, true }) }},
+		"taint":      {2, func(p *play, a []string) { p.say(a[0], func(n *node) { n.taints = append(n.taints, a[1]) }) }},
+		"untaint":    {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.taints = nil }) }},
+		"label":      {2, func(p *play, a []string) { p.say(a[0], func(n *node) { n.label(a[1]) }) }},
+		"health":     {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Health(a[0], healthOf(a[1])) }) }},
+		"resize":     {3, (*play).resize},
+		"refuse":     {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Spoil(a[0], a[1], spoilt{refused: true}) }) }},
+		"crash":      {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Spoil(a[0], a[1], spoilt{crashes: true}) }) }},
+		"allow":      {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Spoil(a[0], a[1], spoilt{}) }) }},
+		"flap":       {4, (*play).flap},
+		"policies":   {0, func(p *play, _ []string) { p.add(promise.PolicyKept(p.Snapshot())) }},
 		"rest":       {0, func(p *play, _ []string) { p.rest(time.Minute) }},
 		"still":      {0, func(p *play, _ []string) { p.still() }},
 	}

@@ -10,7 +10,6 @@ import (
 	"shoal/gossip"
 	"shoal/peer/control"
 	"shoal/peer/replication"
-	"shoal/placement"
 	"shoal/testnet/promise"
 )
 
@@ -101,7 +100,6 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 			w.found(w.watch.Make(w.fact(op))) // what nobody has heard of yet is made here and now
 		}
 	}
-	w.watchBegin(p, out.Actions)
 	if len(out.Actions) == 0 && w.flushes%16 != 0 {
 		return
 	}
@@ -111,22 +109,6 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 	}
 	if w.flushes%64 == 0 && (len(w.peers) <= smallWorld || w.flushes%4096 == 0) {
 		w.watchBounds(p)
-	}
-}
-
-// watchBegin notes which copies a peer begins while one is ready on a peer that it takes for gone, or has not met: that
-// is nobody's mistake.
-func (w *World) watchBegin(p *Peer, actions []control.Action) {
-	if len(w.peers) > smallWorld {
-		return
-	}
-	for _, a := range actions {
-		if a.Kind == control.Prepare && p.machine.instances[a.Instance] == nil {
-			p.machine.unaware[a.Instance] = slices.ContainsFunc(w.peers, func(other *Peer) bool {
-				held := other.machine.instances[a.Instance]
-				return other != p && other.powered && held != nil && held.ready() && !w.membership.live(p, other)
-			})
-		}
 	}
 }
 
@@ -242,30 +224,4 @@ func (w *World) watchRows(p *Peer) {
 			w.found(w.watch.Hold(p.id(), string(m.ID), promise.RowVersion{Boot: m.Row.Boot, Sequence: m.Row.Sequence}))
 		}
 	}
-}
-
-// grace is how long after a fault a replica may be without a ready instance through nobody's mistake.
-const grace = 15 * time.Second
-
-// watchStop checks that a container which a peer chose to stop was not the last one that is ready (P5, P7). One that
-// became ready while the decision waited for the disk, or for its own start to be over, does not count.
-func (w *World) watchStop(p *Peer, a control.Action, stop func()) {
-	decided := p.machine.decided[a.Instance]
-	serves := slices.ContainsFunc(p.machine.containers(a.Instance), func(c *simContainer) bool { return c.ready && c.since <= decided })
-	if !serves || w.faultAt > 0 && w.now-w.faultAt < grace || len(w.PlacedOn(replicaOf(a.Instance))) > 1 {
-		stop()
-		return
-	}
-	if !w.wantedByAll(replicaOf(a.Instance)) {
-		stop()
-		return
-	}
-	before := w.Snapshot()
-	stop()
-	w.found(promise.NeverDown(before, w.Snapshot()))
-}
-
-// wantedByAll says whether every peer wants a replica: of others promise.NeverDown says nothing.
-func (w *World) wantedByAll(replica string) bool {
-	return !slices.ContainsFunc(w.peers, func(p *Peer) bool { return p.alive && !p.core.Wants(placement.ReplicaID(replica)) })
 }

@@ -16,8 +16,10 @@ import (
 type Options struct {
 	Seed      uint64
 	Peers     int
-	Room      gossip.Room // of each peer
-	Images    []string    // on each peer
+	Room      gossip.Room   // of each peer
+	Rooms     []gossip.Room // of the peers in turn, where they differ
+	Beside    Beside        // of each peer
+	Images    []string      // on each peer
 	Link      Link
 	Detection Detection
 	Pace      Pace
@@ -73,8 +75,10 @@ type World struct {
 	accounts   *accounts
 	plants     plants
 	watch      *promise.Watch
-	facts      map[crdt.OpID]promise.Op // of every operation that was ever on a disk
-	hostile    bool                     // somebody forges
+	course     *promise.Course
+	policies   map[string]*promise.Policy // by the prefix of replicas
+	facts      map[crdt.OpID]promise.Op   // of every operation that was ever on a disk
+	hostile    bool                       // somebody forges
 	log        *writeLog
 
 	ended      []promise.Container // that ended by themselves
@@ -92,7 +96,7 @@ func New(options Options) *World {
 // newWorld is New with planted faults.
 func newWorld(options Options, planted plants) *World {
 	w := &World{engine: newEngine(options.Seed), options: options.withUsual(), byID: map[gossip.PeerID]*Peer{},
-		watch: promise.NewWatch(), facts: map[crdt.OpID]promise.Op{}, plants: planted}
+		watch: promise.NewWatch(), course: promise.NewCourse(grace), policies: map[string]*promise.Policy{}, facts: map[crdt.OpID]promise.Op{}, plants: planted}
 	w.accounts = newAccounts(w)
 	w.network, w.membership = newNetwork(w.options.Peers), newMembership(w.options.Peers)
 	w.log = newWriteLog()

@@ -58,33 +58,6 @@ func Agreement(s Snapshot) []Violation {
 	return f.sorted()
 }
 
-// RoomKept is P6: neither by its own account nor by what is there does a peer give more than it has.
-func RoomKept(s Snapshot) []Violation {
-	f := findings{promise: "P6"}
-	for _, p := range s.Peers {
-		if !p.Alive {
-			continue
-		}
-		var held Resources
-		for _, i := range p.Instances {
-			held.CPUMillis += i.Request.CPUMillis
-			held.MemoryBytes += i.Request.MemoryBytes
-		}
-		f.within(p, "admitted", p.Admitted)
-		f.within(p, "holds", held)
-	}
-	return f.sorted()
-}
-
-func (f *findings) within(p Peer, verb string, amount Resources) {
-	if amount.CPUMillis > p.Room.CPUMillis {
-		f.add("%s %s %dm CPU and has %dm", p.Name, verb, amount.CPUMillis, p.Room.CPUMillis)
-	}
-	if amount.MemoryBytes > p.Room.MemoryBytes {
-		f.add("%s %s %d bytes of memory and has %d", p.Name, verb, amount.MemoryBytes, p.Room.MemoryBytes)
-	}
-}
-
 // Converged is the state that all promises lead to: on every side each wanted replica that has
 // room runs exactly once, ready, in the wanted revision, and nothing else runs.
 func Converged(s Snapshot) []Violation {
@@ -137,6 +110,8 @@ func (f *findings) once(replica string, w Wanted, list []placed) {
 	good := 0
 	for _, i := range list {
 		switch {
+		case !i.Ready && w.Held:
+			// it may not run here, or not now
 		case i.Revision != w.Revision && w.Pending && i.Ready:
 			// the old one serves until there is room for the new one
 		case i.Revision != w.Revision:
@@ -149,7 +124,7 @@ func (f *findings) once(replica string, w Wanted, list []placed) {
 	}
 	if w.Pending && good > 0 {
 		f.add("%s is pending and runs on %s", replica, list[0].peer.Name)
-	} else if !w.Pending && good == 0 && len(list) == 0 {
+	} else if !w.Pending && !w.Held && good == 0 && len(list) == 0 {
 		f.add("%s runs nowhere", replica)
 	} else if good > 1 {
 		f.add("%s runs %d times", replica, good)

@@ -45,6 +45,18 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		want  string // promise and part of the text; empty for none
 	}{
 		{"nothing", func(*Snapshot) {}, ""},
+		{"a device given twice", func(s *Snapshot) {
+			s.Peers[0].Devices = map[string]int64{"gpu": 1}
+			s.Peers[0].Instances[0].Devices = map[string]int64{"gpu": 2}
+		}, "P6: a holds 2 of gpu and has 1"},
+		{"too much storage, where there is a bound", func(s *Snapshot) {
+			s.Peers[0].Room.StorageBytes, s.Peers[0].Instances[0].Request.StorageBytes = 10, 11
+		}, "P6: a holds 11 bytes of storage and has 10 bytes"},
+		{"storage without a bound", func(s *Snapshot) { s.Peers[0].Instances[0].Request.StorageBytes = 11 }, ""},
+		{"a replica beyond a cut is waited for", func(s *Snapshot) {
+			s.Peers[0].Instances = nil
+			s.Peers[0].Wanted[0].Held, s.Peers[1].Wanted[0].Held = true, true
+		}, ""},
 		{"a write was refused", func(s *Snapshot) { s.Writes = append(s.Writes, Write{Peer: "id-b", Object: key, Refused: "no quorum"}) }, "P1: b refused a write"},
 		{"a value is gone", func(s *Snapshot) { s.Peers[1].Objects[0].Fields[0] = Field{Path: "image", Value: "web:1", Write: "w1"} }, "P2: b: Deployment/default/web image=\"web:2\""},
 		{"a value is false", func(s *Snapshot) { s.Peers[1].Objects[0].Fields[0].Value = "x" }, "P2: b: "},
@@ -268,5 +280,52 @@ func TestSpareMoves(t *testing.T) {
 	moves := Moves(healthy(), after)
 	if len(moves) != 1 || moves[0].Replica != "web-0" || moves[0].Needed || !slices.Equal(moves[0].From, []string{"a"}) {
 		t.Errorf("got %+v", moves)
+	}
+}
+
+func TestPortsApart(t *testing.T) {
+	for _, c := range []struct {
+		first, second string
+		meet          bool
+	}{
+		{PortText("TCP", "", 80), PortText("TCP", "10.0.0.1", 80), true},
+		{PortText("TCP", "10.0.0.2", 80), PortText("TCP", "10.0.0.1", 80), false},
+		{PortText("TCP", "10.0.0.2", 80), PortText("TCP", "10.0.0.2", 80), true},
+		{PortText("TCP", "0.0.0.0", 80), PortText("UDP", "", 80), false},
+		{PortText("TCP", "", 80), PortText("TCP", "", 81), false},
+	} {
+		p := Peer{Name: "a", Instances: []Instance{{ID: "x", Ports: []string{c.first}}, {ID: "y", Ports: []string{c.second}}}}
+		if found := Overdrawn(p); (len(found) == 1) != c.meet {
+			t.Errorf("%s and %s: %v", c.first, c.second, found)
+		}
+	}
+}
+
+func TestPolicyKept(t *testing.T) {
+	cases := []struct {
+		name   string
+		policy Policy
+		spoil  func(*Snapshot)
+		want   int
+	}{
+		{"once", Policy{Exclusive: true}, func(*Snapshot) {}, 0},
+		{"twice", Policy{Exclusive: true}, func(s *Snapshot) { s.Peers[1].Instances[0].Replica = "web-0" }, 1},
+		{"frozen and twice", Policy{Frozen: true}, func(s *Snapshot) { s.Peers[1].Instances[0].Replica = "web-0" }, 1},
+		{"twice, once without power", Policy{Exclusive: true}, func(s *Snapshot) {
+			s.Peers[1].Instances[0].Replica = "web-0"
+			s.Peers[0].Powered = false
+		}, 0},
+		{"both witnesses", Policy{Witnesses: []string{"id-a", "id-b"}}, func(*Snapshot) {}, 0},
+		{"half of the witnesses", Policy{Witnesses: []string{"id-a", "id-b"}}, func(s *Snapshot) { s.Peers[1].Side = 1 }, 2},
+		{"away from home", Policy{Witnesses: []string{"id-a"}}, func(s *Snapshot) { s.Peers[1].Side = 1 }, 1},
+	}
+	for _, c := range cases {
+		s := healthy()
+		c.policy.Prefix = "web-"
+		s.Policies = []Policy{c.policy, {Prefix: "we-", Exclusive: true}}
+		c.spoil(&s)
+		if found := PolicyKept(s); len(found) != c.want {
+			t.Errorf("%s: %v", c.name, found)
+		}
 	}
 }

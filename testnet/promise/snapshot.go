@@ -8,6 +8,16 @@ type Snapshot struct {
 	Peers  []Peer
 	Writes []Write // every command that a peer was given so far, where the world keeps a log
 	Ended  []Container
+
+	Policies []Policy // of workloads that have one other than to run on every side
+}
+
+// Policy is what a split means for the replicas of one workload, as its object says.
+type Policy struct {
+	Prefix    string   // of its replicas: "default/web-"
+	Exclusive bool     // never two of one replica at once
+	Frozen    bool     // nobody starts what a lost peer has
+	Witnesses []string // IDs of peers: it runs only on the side with most of them; none: that does not matter
 }
 
 // Resources are amounts of room.
@@ -33,16 +43,19 @@ type Peer struct {
 	PlanDigest   [32]byte
 	Admitted     Resources // by its own account
 	Room         Resources
-	Wanted       []Wanted // replicas that it sees wanted
-	Objects      []Object // intent as it sees it; nil where the world does not look
+	Devices      map[string]int64 // extended resources, all it has to give
+	Wanted       []Wanted         // replicas that it sees wanted
+	Objects      []Object         // intent as it sees it; nil where the world does not look
 	Instances    []Instance
 }
 
-// Wanted is a replica that intent asks for. One without room is Pending.
+// Wanted is a replica that intent asks for. One without room is Pending. One is Held back where its workload's word on splits
+// and losses keeps it from being started, or from running at all: see PolicyKept.
 type Wanted struct {
 	Replica  string
 	Revision string
 	Pending  bool
+	Held     bool
 }
 
 // Instance is what runs on a peer, or is being made ready to, or is on its way out.
@@ -53,7 +66,9 @@ type Instance struct {
 	Ready      bool
 	Unaware    bool // it was begun while one was ready on a peer that its own took for gone
 	Request    Resources
-	Containers []Container // those that run
+	Devices    map[string]int64 // what it holds of them
+	Ports      []string         // of the peer's own address that it holds: "TCP/80", or "TCP/10.0.0.1:80"
+	Containers []Container      // those that run
 }
 
 // Container is one running container; equal values are the same process.

@@ -53,6 +53,8 @@ type Watch struct {
 	trips   map[tripName]int           // how often a bad value was tried
 	reached map[string]map[string]bool // by operation: the peers that ever had it on disk
 	unheard map[string][]string        // by operation: see Unheard
+
+	explained map[string]explained // by view and replica
 }
 
 type watched struct {
@@ -82,7 +84,7 @@ func NewWatch() *Watch {
 	return &Watch{
 		made: map[string]*Op{}, stamps: map[string]map[uint64]*Op{}, peers: map[string]*watched{}, views: map[string]string{},
 		rows: map[rowName]string{}, newest: map[string]RowVersion{}, trips: map[tripName]int{}, reached: map[string]map[string]bool{},
-		unheard: map[string][]string{},
+		unheard: map[string][]string{}, explained: map[string]explained{},
 	}
 }
 
