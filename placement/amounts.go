@@ -32,8 +32,62 @@ func need(amount int64) int64 {
 	return amount
 }
 
+// needs is the least that must be left for a request.
+func (r Resources) needs() Resources {
+	return Resources{need(r.CPUMillis), need(r.MemoryBytes), need(r.StorageBytes), need(r.Pids)}
+}
+
+// within says whether no more is needed than is left.
+func (r *Resources) within(left *Resources) bool {
+	return r.CPUMillis <= left.CPUMillis && r.MemoryBytes <= left.MemoryBytes && r.StorageBytes <= left.StorageBytes && r.Pids <= left.Pids
+}
+
 func (r Resources) fits(left Resources) bool {
-	return need(r.CPUMillis) <= left.CPUMillis && need(r.MemoryBytes) <= left.MemoryBytes
+	needs := r.needs()
+	return needs.within(&left)
+}
+
+// more gives an amount back; the result stops at the highest number.
+func more(left, amount int64) int64 {
+	if amount <= 0 {
+		return left
+	}
+	if left > math.MaxInt64-amount {
+		return math.MaxInt64
+	}
+	return left + amount
+}
+
+func (r Resources) more(amount Resources) Resources {
+	return Resources{more(r.CPUMillis, amount.CPUMillis), more(r.MemoryBytes, amount.MemoryBytes),
+		more(r.StorageBytes, amount.StorageBytes), more(r.Pids, amount.Pids)}
+}
+
+// plus adds what may be negative; the result stops at the ends of the range.
+func plus(x, y int64) int64 {
+	switch {
+	case y > 0 && x > math.MaxInt64-y:
+		return math.MaxInt64
+	case y < 0 && x < math.MinInt64-y:
+		return math.MinInt64
+	}
+	return x + y
+}
+
+func (r Resources) plus(o Resources) Resources {
+	return Resources{plus(r.CPUMillis, o.CPUMillis), plus(r.MemoryBytes, o.MemoryBytes),
+		plus(r.StorageBytes, o.StorageBytes), plus(r.Pids, o.Pids)}
+}
+
+// minus takes away what is not more than is there.
+func (r Resources) minus(o Resources) Resources {
+	return Resources{r.CPUMillis - o.CPUMillis, r.MemoryBytes - o.MemoryBytes, r.StorageBytes - o.StorageBytes, r.Pids - o.Pids}
+}
+
+// least is the lesser of each.
+func (r Resources) least(o Resources) Resources {
+	return Resources{min(r.CPUMillis, o.CPUMillis), min(r.MemoryBytes, o.MemoryBytes),
+		min(r.StorageBytes, o.StorageBytes), min(r.Pids, o.Pids)}
 }
 
 const whole = 1_000_000

@@ -23,7 +23,7 @@ func fleet(peers, replicas int) View {
 	return v
 }
 
-// carryOut is the view after every assignment for which arrived says yes has become a ready incumbent.
+// carryOut is the view after every assignment for which arrived says yes has become a ready incumbent, admitted not long ago.
 func carryOut(v View, plan Plan, arrived func(Assignment) bool) View {
 	request := make(map[ReplicaID]Resources)
 	for _, w := range v.Wanted {
@@ -32,7 +32,7 @@ func carryOut(v View, plan Plan, arrived func(Assignment) bool) View {
 	v.Incumbents = append([]Incumbent(nil), v.Incumbents...)
 	for _, a := range plan.Assignments {
 		if a.Peer != "" && a.Rule != Stays && arrived(a) {
-			v.Incumbents = append(v.Incumbents, Incumbent{Replica: a.Replica, Revision: a.Revision, Peer: a.Peer, Request: request[a.Replica], Ready: true})
+			v.Incumbents = append(v.Incumbents, Incumbent{Replica: a.Replica, Revision: a.Revision, Peer: a.Peer, Request: request[a.Replica], Ready: true, Young: true})
 		}
 	}
 	return v

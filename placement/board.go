@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -10,106 +9,111 @@ import (
 // nowhere is the peer of a replica without a place.
 const nowhere = -1
 
-// site is a peer as the hot loop of placement reads it.
+// site is a peer as the loops of placement read it.
 type site struct {
 	seed, weight uint64
 	left         Resources
+	load, fair   load // what it is to run, and what it would run if all were shared out evenly
 }
 
-// field is the set of peers that may take anything that asks for one node selector.
-type field struct {
-	peers  []int32
-	weight uint64 // of all of them
-}
-
-// board is a view, sorted and indexed, on which one plan is made.
+// board is a view, indexed, on which plans are made. What it holds of a view stays, so that it can be changed and planned again
+// at the cost of what changed (see Planner); what a plan works out is made anew each time.
 type board struct {
-	peers    []Peer // by ID
-	sites    []site // of peers
-	sown     bool   // the sites have their seeds
-	peerAt   map[PeerID]int32
-	wanted   []Wanted // by Replica
-	wantedAt map[ReplicaID]int32
-	place    []int32 // of wanted: index of its peer, or nowhere
-	rule     []Rule  // of wanted
+	peers  []Peer // by ID
+	sites  []site // of peers
+	peerAt map[PeerID]int32
+	slots  *slots // of the peers' hashes; nil until they are needed
+	seeded bool
 
-	incumbents []Incumbent
-	firstOf    []int32 // of wanted: its first incumbent, or -1
-	next       []int32 // of incumbents: the next of the same replica, or -1
+	wanted   []Wanted // in no order; those without a Replica are free
+	wantedAt map[ReplicaID]int32
+	order    []int32 // the wanted ones by Replica
+	seeds    []seed  // of wanted; zero until they are needed
+	groups   groups
+
+	incumbents []Incumbent // in no order
+	heldBy     []int32     // of incumbents: index of its peer; nowhere for a free one, and where the peer is unknown
+	heldFor    []int32     // of incumbents: index of its replica, or -1
+	firstOf    []int32     // of wanted: its first incumbent, or -1
+	next       []int32     // of incumbents: the next of the same replica, or -1
+	left       []Resources // of peers: room that no incumbent holds
 	refusals   map[ReplicaID][]Refusal
-	fields     map[string]*field
-	heldBy     []int32 // of incumbents: index of its peer, or nowhere
-	heldFor    []int32 // of incumbents: index of its replica, or -1
-	grounds    map[string]*ground
-	book       *ruleBook
+	stay       []stay // of wanted
+
+	grounds map[string]*ground
+	book    *ruleBook
+
+	place []int32 // of wanted: index of its peer, or nowhere
+	rule  []Rule  // of wanted
+	turns         // who else had to do with it
+}
+
+// stay is where a wanted replica stays or is waited for, as its own incumbents have it.
+type stay struct {
+	peer  int32 // or nowhere
+	at    int32 // the incumbent
+	rule  Rule
+	young bool
+	soft  bool // it failed there: only if it can be nowhere else
 }
 
 func newBoard(v View) *board {
-	b := &board{
-		peers:      sorted(v.Peers, func(p *Peer) string { return string(p.ID) }),
-		wanted:     sorted(v.Wanted, func(w *Wanted) string { return string(w.Replica) }),
-		incumbents: v.Incumbents,
-		fields:     map[string]*field{},
-	}
-	b.indexPeers()
+	b := &board{wanted: v.Wanted, incumbents: v.Incumbents}
+	b.indexPeers(v.Peers)
 	b.indexWanted()
 	b.indexIncumbents()
 	b.indexRefusals(v)
-	b.indexRules()
+	b.startOver()
 	return b
 }
 
-// sorted leaves its argument as it is, and copies it only when it has to. The items are large: it sorts their
-// places and moves each item once.
-func sorted[T any](items []T, id func(*T) string) []T {
-	type place struct {
-		id string
-		at int32
-	}
-	places, inOrder := make([]place, len(items)), true
-	for i := range items {
-		places[i] = place{id(&items[i]), int32(i)}
-		inOrder = inOrder && (i == 0 || places[i-1].id <= places[i].id)
-	}
-	if inOrder {
-		return items
-	}
-	slices.SortFunc(places, func(x, y place) int { return cmp.Compare(x.id, y.id) })
-	moved := make([]T, len(items))
-	for i, p := range places {
-		moved[i] = items[p.at]
-	}
-	return moved
-}
-
-func (b *board) indexPeers() {
+func (b *board) indexPeers(peers []Peer) {
+	b.peers = sortedBy(peers, func(p *Peer) string { return string(p.ID) })
 	b.sites = make([]site, len(b.peers))
+	b.left = make([]Resources, len(b.peers))
 	b.peerAt = make(map[PeerID]int32, len(b.peers))
-	for i, p := range b.peers {
-		b.sites[i] = site{weight: weightOf(p), left: p.Room}
+	for i := range b.peers {
+		p := &b.peers[i]
+		b.sites[i].weight, b.left[i] = weightOf(*p), p.Room
 		b.peerAt[p.ID] = int32(i)
 	}
 }
 
-// sow works out the seeds of the peers, which a plan without a choice to make does not need.
+// sow works out the hashes of the peers, which a plan without a choice to make does not need.
 func (b *board) sow() {
-	if b.sown {
+	if b.seeded {
 		return
 	}
-	b.sown = true
+	b.seeded = true
 	for i := range b.sites {
 		b.sites[i].seed = seedOf(string(b.peers[i].ID))
 	}
 }
 
-func (b *board) indexWanted() {
-	b.place = make([]int32, len(b.wanted))
-	b.rule = make([]Rule, len(b.wanted))
-	b.wantedAt = make(map[ReplicaID]int32, len(b.wanted))
-	for i, w := range b.wanted {
-		b.place[i] = nowhere
-		b.wantedAt[w.Replica] = int32(i)
+// seedAt is the seed of a wanted replica.
+func (b *board) seedAt(i int32) *seed {
+	if b.seeds[i] == (seed{}) {
+		b.seeds[i] = newSeed(string(b.wanted[i].Replica))
 	}
+	return &b.seeds[i]
+}
+
+func (b *board) indexWanted() {
+	b.wantedAt = make(map[ReplicaID]int32, len(b.wanted))
+	b.seeds, b.stay = make([]seed, len(b.wanted)), make([]stay, len(b.wanted))
+	b.order = make([]int32, len(b.wanted))
+	for i := range b.wanted {
+		b.wantedAt[b.wanted[i].Replica] = int32(i)
+		b.order[i] = int32(i)
+	}
+	if !slices.IsSortedFunc(b.order, b.byReplica) {
+		slices.SortFunc(b.order, b.byReplica)
+	}
+	b.groups = groupsOf(b.wanted)
+}
+
+func (b *board) byReplica(x, y int32) int {
+	return strings.Compare(string(b.wanted[x].Replica), string(b.wanted[y].Replica))
 }
 
 // indexIncumbents chains the incumbents of each wanted replica, and takes the room of all from their peers.
@@ -118,18 +122,24 @@ func (b *board) indexIncumbents() {
 	for i := range b.firstOf {
 		b.firstOf[i] = -1
 	}
-	b.next = make([]int32, len(b.incumbents))
-	b.heldBy, b.heldFor = make([]int32, len(b.incumbents)), make([]int32, len(b.incumbents))
-	for i, held := range b.incumbents {
-		b.heldBy[i], b.heldFor[i] = nowhere, -1
-		if p, known := b.peerAt[held.Peer]; known {
-			b.heldBy[i] = p
-			b.sites[p].left = b.sites[p].left.less(held.Request)
-		}
-		if w, known := b.wantedAt[held.Replica]; known {
-			b.heldFor[i] = w
-			b.next[i], b.firstOf[w] = b.firstOf[w], int32(i)
-		}
+	n := len(b.incumbents)
+	b.next, b.heldBy, b.heldFor = make([]int32, n), make([]int32, n), make([]int32, n)
+	for i := range b.incumbents {
+		b.link(int32(i))
+	}
+}
+
+// link files an incumbent under its peer and its replica.
+func (b *board) link(at int32) {
+	held := &b.incumbents[at]
+	b.heldBy[at], b.heldFor[at], b.next[at] = nowhere, -1, -1
+	if p, known := b.peerAt[held.Peer]; known {
+		b.heldBy[at] = p
+		b.left[p] = b.left[p].less(held.Request)
+	}
+	if i, known := b.wantedAt[held.Replica]; known {
+		b.heldFor[at] = i
+		b.next[at], b.firstOf[i] = b.firstOf[i], at
 	}
 }
 
@@ -142,7 +152,7 @@ func (b *board) indexRefusals(v View) {
 	}
 }
 
-// refused returns the refusal of a replica's wanted revision by a peer; of several the one that lasts longest.
+// refused returns the refusal of a replica's wanted revision by a peer; of several a hard one before soft ones, then the one that lasts longest.
 func (b *board) refused(w *Wanted, peer PeerID) (Refusal, bool) {
 	var found Refusal
 	known := false
@@ -150,17 +160,47 @@ func (b *board) refused(w *Wanted, peer PeerID) (Refusal, bool) {
 		if r.Peer != peer || r.Revision != w.Revision {
 			continue
 		}
-		order := found.Until.Compare(r.Until)
-		if !known || order < 0 || order == 0 && r.Reason < found.Reason {
+		if !known || refusedBefore(&r, &found) {
 			found, known = r, true
 		}
 	}
 	return found, known
 }
 
-// open says whether a peer may hold anything that asks for a selector.
-func (p *Peer) open(selector map[string]string) bool {
-	return p.Live && !p.Draining && p.matches(selector)
+func refusedBefore(r, found *Refusal) bool {
+	if r.Soft != found.Soft {
+		return found.Soft
+	}
+	order := found.Until.Compare(r.Until)
+	return order < 0 || order == 0 && r.Reason < found.Reason
+}
+
+// startOver makes ready for a plan: nothing has a place, and all room is left that no incumbent holds.
+func (b *board) startOver() {
+	n := len(b.wanted)
+	b.place, b.rule = resized(b.place, n), resized(b.rule, n)
+	for i := range b.place {
+		b.place[i], b.rule[i] = nowhere, ""
+	}
+	for i := range b.sites {
+		b.sites[i].left = b.left[i]
+	}
+	b.turns = turns{}
+	b.indexRules()
+}
+
+// resized returns a slice of n items, whatever is in them.
+func resized[T any](items []T, n int) []T { return slices.Grow(items[:0], n)[:n] }
+
+// sortedBy leaves its argument as it is, and copies it only when it has to.
+func sortedBy[T any](items []T, id func(*T) string) []T {
+	compare := func(x, y T) int { return strings.Compare(id(&x), id(&y)) }
+	if slices.IsSortedFunc(items, compare) {
+		return items
+	}
+	items = slices.Clone(items)
+	slices.SortFunc(items, compare)
+	return items
 }
 
 func (p *Peer) matches(selector map[string]string) bool {
@@ -170,23 +210,6 @@ func (p *Peer) matches(selector map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// fieldOf returns the peers open to a selector.
-func (b *board) fieldOf(selector map[string]string) *field {
-	key := selectorText(selector)
-	if f, known := b.fields[key]; known {
-		return f
-	}
-	f := &field{}
-	for i := range b.peers {
-		if b.peers[i].open(selector) {
-			f.peers = append(f.peers, int32(i))
-			f.weight += b.sites[i].weight
-		}
-	}
-	b.fields[key] = f
-	return f
 }
 
 // selectorText is a selector as people write it: key=value,key=value, sorted.
@@ -199,4 +222,34 @@ func selectorText(selector map[string]string) string {
 		parts = append(parts, key+"="+selector[key])
 	}
 	return strings.Join(parts, ",")
+}
+
+// groups are the wanted replicas by workload.
+type groups struct {
+	at      map[WorkloadID]int32
+	members [][]int32 // of groups: its replicas, in no order; empty where the workload is gone
+	of      []int32   // of wanted
+}
+
+func groupsOf(wanted []Wanted) groups {
+	g := groups{at: make(map[WorkloadID]int32), of: make([]int32, len(wanted))}
+	for i := range wanted {
+		if i > 0 && wanted[i].Workload == wanted[i-1].Workload {
+			g.of[i] = g.of[i-1]
+		} else {
+			g.of[i] = g.groupOf(wanted[i].Workload)
+		}
+		g.members[g.of[i]] = append(g.members[g.of[i]], int32(i))
+	}
+	return g
+}
+
+func (g *groups) groupOf(workload WorkloadID) int32 {
+	at, known := g.at[workload]
+	if !known {
+		at = int32(len(g.members))
+		g.at[workload] = at
+		g.members = append(g.members, nil)
+	}
+	return at
 }

@@ -1,210 +1,289 @@
 package placement
 
-import "slices"
-
-// firstChoices is among how many of the first peers of the hash order the best fitting is chosen when room is tight.
+// firstChoices is among how many of the first peers of the hash order with room the best is chosen. Choosing the least loaded of a few is nearly as
+// even as of all (the power of d choices; Azar, Broder, Karlin, Upfal 1994).
 const firstChoices = 8
 
 // lifted is the tier of a peer that has its share of a workload or more.
 const lifted = 2
 
-// round places replicas one after the other and keeps count of each workload's replicas per peer.
+// walkLeast is the number of peers from which on walking along the hash order costs less than a look at all of them.
+const walkLeast = 600
+
+// manner is how much a pass gives up to place more.
+type manner uint8
+
+const (
+	byHash manner = iota // the first of the hash order within bounds
+	byFit                // the best fitting of those with less than their share of the workload, then of the others
+	packed               // the best fitting of all
+)
+
+// round places replicas one after the other and keeps count of the current workload's replicas per peer.
 type round struct {
 	*board
-	members  map[WorkloadID][]int32 // of each workload with something to place: its replicas
-	workload WorkloadID             // the one that count is for
-	count    []int32                // of peers
-	bestFit  bool
+	manner manner
+	group  int32   // the workload that count is for, or -1
+	count  []int32 // of peers
+
+	asked  asking
+	noRoom struct { // what found no room on all of a ground: what needs no less finds none either, for room only goes
+		ground *ground
+		needs  Resources
+	}
+	choices  []near
+	heaviest uint64 // weight of a peer
 }
 
-// candidate is a peer on which a replica fits.
+func (b *board) newRound(m manner) *round {
+	r := &round{board: b, manner: m, group: -1, count: make([]int32, len(b.peers))}
+	for i := range b.sites {
+		r.heaviest = max(r.heaviest, b.sites[i].weight)
+	}
+	return r
+}
+
+// asking is one replica that is to be placed, and what its candidates are judged by.
+type asking struct {
+	i        int32
+	w        *Wanted
+	seed     *seed
+	ground   *ground
+	terms    *terms
+	load     load
+	needs    Resources // the least that must be left
+	replicas uint64    // of its workload
+	floor    int       // no peer is of a lower tier
+	avoid    int32     // the peer where it is and fails, or nowhere
+}
+
+// candidate is a peer on which a replica fits. The one that comes first is chosen.
 type candidate struct {
-	peer         int32
-	tier         int
-	hash, weight uint64
+	peer    int32
+	cost    int64
+	tier    int // by its share of the workload
+	surplus int // by its share of everything
+	waste   int64
+	hash    uint64
 }
 
-func (c candidate) before(d candidate) bool {
-	if c.tier != d.tier {
+var none = candidate{peer: nowhere}
+
+func (r *round) before(c, d *candidate) bool {
+	switch {
+	case d.peer == nowhere || c.peer == nowhere:
+		return d.peer == nowhere && c.peer != nowhere
+	case c.cost != d.cost:
+		return c.cost < d.cost
+	case c.tier != d.tier && r.manner != packed:
 		return c.tier < d.tier
+	case c.waste != d.waste:
+		return c.waste < d.waste
+	case c.surplus != d.surplus:
+		return c.surplus < d.surplus
 	}
-	return earlier(c.hash, c.weight, d.hash, d.weight)
+	return r.earlier(c.hash, c.peer, d.hash, d.peer)
 }
 
-// placeRest places what keep left over; and again by best fit if room turns out to be tight.
-func (b *board) placeRest() {
-	order := b.rest()
-	if len(order) == 0 {
+func (r *round) ask(i int32) *asking {
+	w := &r.wanted[i]
+	r.turnTo(r.groups.of[i])
+	r.sow()
+	a := &r.asked
+	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: loadOf(w.Request), avoid: nowhere}
+	a.needs = w.Request.needs()
+	a.replicas = uint64(len(r.groups.members[r.group]))
+	if a.ground.weight > r.heaviest*a.replicas {
+		a.floor = 1
+	}
+	if s := &r.stay[i]; s.peer != nowhere && s.soft {
+		a.avoid = s.peer
+	}
+	return a
+}
+
+// turnTo turns to another workload, and counts where its replicas are.
+func (r *round) turnTo(group int32) {
+	if group == r.group {
 		return
 	}
-	b.sow()
-	members := b.members(order)
-	sites := slices.Clone(b.sites)
-	pending := b.run(order, &round{board: b, members: members})
-	if pending == 0 || !b.tight(order) {
-		return
+	if r.group >= 0 {
+		r.recount(-1)
 	}
-	sitesByHash, placeByHash, ruleByHash := b.sites, slices.Clone(b.place), slices.Clone(b.rule)
-	b.sites = sites
-	for _, at := range order {
-		b.place[at] = nowhere
-	}
-	if b.run(order, &round{board: b, members: members, bestFit: true}) >= pending {
-		b.sites, b.place, b.rule = sitesByHash, placeByHash, ruleByHash
-	}
+	r.group = group
+	r.recount(1)
 }
 
-// members lists the replicas of each workload that has something to place.
-func (b *board) members(order []int32) map[WorkloadID][]int32 {
-	members := make(map[WorkloadID][]int32)
-	for _, at := range order {
-		members[b.wanted[at].Workload] = nil
-	}
-	for i, w := range b.wanted {
-		if list, asked := members[w.Workload]; asked {
-			members[w.Workload] = append(list, int32(i))
-		}
-	}
-	return members
-}
-
-// run places the replicas in order and returns how many stay pending.
-func (b *board) run(order []int32, r *round) int {
-	r.count = make([]int32, len(b.peers))
-	pending := 0
-	for n, at := range order {
-		w := &b.wanted[at]
-		if n == 0 || w.Workload != r.workload {
-			r.recount(w.Workload)
-		}
-		b.place[at], b.rule[at] = r.choose(w)
-		if b.place[at] == nowhere {
-			pending++
-			continue
-		}
-		s := &b.sites[b.place[at]]
-		s.left = s.left.less(w.Request)
-		r.count[b.place[at]]++
-	}
-	return pending
-}
-
-// recount turns to another workload.
-func (r *round) recount(workload WorkloadID) {
-	for _, at := range r.members[r.workload] {
-		if p := r.place[at]; p != nowhere {
-			r.count[p] = 0
-		}
-	}
-	r.workload = workload
-	for _, at := range r.members[workload] {
-		if p := r.place[at]; p != nowhere {
-			r.count[p]++
+func (r *round) recount(sign int32) {
+	for _, i := range r.groups.members[r.group] {
+		if p := r.place[i]; p != nowhere {
+			r.count[p] += sign
 		}
 	}
 }
 
-func (r *round) choose(w *Wanted) (int32, Rule) {
-	if r.bestFit {
-		return r.chooseBestFit(w)
-	}
-	if peer := r.first(w); peer != nowhere {
-		return peer, Hash
-	}
-	return nowhere, ""
+// prefers says whether peers differ for a replica by what it prefers, so that the first ones will not do.
+func (a *asking) prefers() bool {
+	t := a.terms
+	return a.ground.cost != nil || t != nil && len(t.soft)+len(t.preferred)+len(t.pulledBy)+len(t.uneven) > 0
 }
 
-// first is the first of each's candidates. It is the loop in which a plan spends its time: it works out a
-// logarithm only for a peer that can still win.
-func (r *round) first(w *Wanted) int32 {
-	f := r.fieldOf(w.NodeSelector)
-	seed := seedOf(string(w.Replica))
-	cpu, memory := need(w.Request.CPUMillis), need(w.Request.MemoryBytes)
-	replicas := uint64(len(r.members[w.Workload]))
-	picky := len(r.refusals) > 0 && len(r.refusals[w.Replica]) > 0
-	best, bestLog := candidate{peer: nowhere, tier: lifted + 1, weight: 1}, uint64(0)
-	for _, i := range f.peers {
-		s := &r.sites[i]
-		if s.left.CPUMillis < cpu || s.left.MemoryBytes < memory {
-			continue
-		}
-		tier := tierOf(uint64(r.count[i]), replicas*s.weight, f.weight)
-		if tier > best.tier {
-			continue
-		}
-		c := candidate{i, tier, mix(seed ^ s.seed), s.weight}
-		if tier == best.tier && (leastLog(c.hash)*best.weight > bestLog*c.weight || !c.before(best)) {
-			continue
-		}
-		if picky && r.isRefused(w, i) {
-			continue
-		}
-		best, bestLog = c, negLog2(c.hash)
-	}
-	return best.peer
-}
-
-func (r *round) isRefused(w *Wanted, peer int32) bool {
-	_, refused := r.refused(w, r.peers[peer].ID)
-	return refused
-}
-
-// chooseBestFit takes, of the first choices, the peer with the least left afterwards.
-func (r *round) chooseBestFit(w *Wanted) (int32, Rule) {
-	var first []candidate // by order
-	r.each(w, func(c candidate) int {
-		at := len(first)
-		for at > 0 && c.before(first[at-1]) {
-			at--
-		}
-		if at < firstChoices {
-			first = slices.Insert(first[:min(len(first), firstChoices-1)], at, c)
-		}
-		if len(first) == firstChoices {
-			return first[firstChoices-1].tier
-		}
-		return lifted
-	})
-	best, least := int32(nowhere), int64(0)
-	for _, c := range first {
-		left := r.sites[c.peer].left.less(w.Request)
-		room := r.peers[c.peer].Room
-		waste := share(left.CPUMillis, room.CPUMillis) + share(left.MemoryBytes, room.MemoryBytes)
-		if best == nowhere || waste < least {
-			best, least = c.peer, waste
+// choose returns where a replica goes, and why there.
+func (r *round) choose(i int32) (int32, Rule) {
+	a := r.ask(i)
+	rule := Hash
+	var best candidate
+	switch {
+	case a.w.Only != "":
+		best, rule = r.pinned(a), Pinned
+	case r.noRoom.ground == a.ground && r.noRoom.needs.within(&a.needs):
+		best = none
+	case r.manner == byHash && !a.prefers():
+		best = r.first(a)
+	default:
+		var first candidate
+		if best, first = r.best(a); best.peer != first.peer && r.manner != byHash {
+			rule = BestFit
 		}
 	}
 	switch {
-	case best == nowhere:
+	case a.avoid != nowhere && (best.peer == nowhere || best.cost >= softCost):
+		return a.avoid, Stays
+	case best.peer == nowhere:
+		if a.terms == nil {
+			r.noRoom.ground, r.noRoom.needs = a.ground, a.needs
+		}
 		return nowhere, ""
-	case best == first[0].peer:
-		return best, Hash
 	}
-	return best, BestFit
+	return best.peer, rule
 }
 
-// each calls found for every peer on which w fits. found returns the highest tier that it still asks for.
-func (r *round) each(w *Wanted, found func(candidate) int) {
-	f := r.fieldOf(w.NodeSelector)
-	seed := seedOf(string(w.Replica))
-	cpu, memory := need(w.Request.CPUMillis), need(w.Request.MemoryBytes)
-	replicas := uint64(len(r.members[w.Workload]))
-	picky := len(r.refusals) > 0 && len(r.refusals[w.Replica]) > 0
-	most := lifted
-	for _, i := range f.peers {
-		s := &r.sites[i]
-		if s.left.CPUMillis < cpu || s.left.MemoryBytes < memory {
-			continue
-		}
-		tier := tierOf(uint64(r.count[i]), replicas*s.weight, f.weight)
-		if tier > most {
-			continue
-		}
-		if picky && r.isRefused(w, i) {
-			continue
-		}
-		most = found(candidate{i, tier, mix(seed ^ s.seed), s.weight})
+// fits says whether a peer that is open to a replica has room for it, and nothing else against it.
+func (r *round) fits(a *asking, peer int32) bool {
+	return a.needs.within(&r.sites[peer].left) && peer != a.avoid && (a.terms == nil || a.terms.allows(peer))
+}
+
+// judge makes a candidate of a peer on which a replica fits.
+func (r *round) judge(a *asking, peer int32, hash uint64) candidate {
+	s := &r.sites[peer]
+	c := candidate{peer: peer, hash: hash, tier: tierOf(uint64(r.count[peer]), a.replicas*s.weight, a.ground.weight)}
+	switch {
+	case a.terms != nil:
+		c.cost = a.terms.cost(peer)
+	case a.ground.cost != nil:
+		c.cost = int64(a.ground.cost[peer])
 	}
+	if r.manner == byHash {
+		c.surplus = s.surplus(a.load)
+	} else {
+		c.waste = waste(s.left.less(a.w.Request), r.peers[peer].Room)
+	}
+	return c
+}
+
+// waste is how badly what is left on a peer could be used: the sum of squares of the shares of its room, so that the fuller
+// peer is filled first, and of two as full that one on which CPU and memory are left in proportion.
+func waste(left, room Resources) int64 {
+	cpu, memory := share(left.CPUMillis, room.CPUMillis), share(left.MemoryBytes, room.MemoryBytes)
+	return cpu*cpu + memory*memory
+}
+
+// pinned is the one peer that a replica of "one on each" belongs to. What of it runs there in an older revision makes room for it.
+func (r *round) pinned(a *asking) candidate {
+	peer, known := r.peerAt[a.w.Only]
+	if !known || !a.ground.open[peer] {
+		return none
+	}
+	left := r.sites[peer].left
+	for at := r.firstOf[a.i]; at >= 0; at = r.next[at] {
+		if r.heldBy[at] == peer {
+			left = left.more(r.incumbents[at].Request)
+		}
+	}
+	if !a.needs.within(&left) || a.terms != nil && !a.terms.allows(peer) {
+		return none
+	}
+	return candidate{peer: peer}
+}
+
+// best is the best of all peers with room, and the first of them in the hash order.
+func (r *round) best(a *asking) (best, first candidate) {
+	best, first = none, none
+	for _, peer := range a.ground.peers {
+		if !r.fits(a, peer) {
+			continue
+		}
+		c := r.judge(a, peer, a.seed.hash(r.sites[peer].seed))
+		if r.before(&c, &best) {
+			best = c
+		}
+		if first.peer == nowhere || r.earlier(c.hash, c.peer, first.hash, first.peer) {
+			first = c
+		}
+	}
+	return best, first
+}
+
+// first is the best of the first choices; of all peers with room if all of those have their share of the workload.
+func (r *round) first(a *asking) candidate {
+	best, enough := none, false
+	if 8*len(a.ground.peers) >= len(r.peers) && len(r.peers) >= walkLeast {
+		best, enough = r.walk(a)
+	}
+	if !enough {
+		best = r.bestOf(a, r.firstFit(a))
+	}
+	if best.peer != nowhere && best.tier == lifted && a.ground.weight > 0 {
+		best, _ = r.best(a)
+	}
+	return best
+}
+
+func (r *round) bestOf(a *asking, choices []near) candidate {
+	best := none
+	for _, n := range choices {
+		if c := r.judge(a, n.peer, n.hash); r.before(&c, &best) {
+			best = c
+		}
+	}
+	return best
+}
+
+// near is a peer with room, and its hash.
+type near struct {
+	peer int32
+	hash uint64
+}
+
+// firstFit looks at all peers for the first choices.
+func (r *round) firstFit(a *asking) []near {
+	first := r.choices[:0]
+	for _, peer := range a.ground.peers {
+		if !a.needs.within(&r.sites[peer].left) {
+			continue
+		}
+		n := near{peer, a.seed.hash(r.sites[peer].seed)}
+		if len(first) == firstChoices && !r.earlier(n.hash, peer, first[firstChoices-1].hash, first[firstChoices-1].peer) || !r.fits(a, peer) {
+			continue
+		}
+		first = r.insert(first, n)
+	}
+	r.choices = first
+	return first
+}
+
+// insert keeps the first choices in order.
+func (r *round) insert(first []near, n near) []near {
+	if len(first) < firstChoices {
+		first = append(first, n)
+	}
+	at := len(first) - 1
+	for at > 0 && r.earlier(n.hash, n.peer, first[at-1].hash, first[at-1].peer) {
+		first[at] = first[at-1]
+		at--
+	}
+	first[at] = n
+	return first
 }
 
 // tierOf says how a peer that holds count replicas of a workload stands to its share, which is
@@ -217,20 +296,4 @@ func tierOf(count, replicasTimesWeight, total uint64) int {
 		return 1
 	}
 	return lifted
-}
-
-// tight says whether a pending replica would fit on an empty peer.
-func (b *board) tight(order []int32) bool {
-	for _, at := range order {
-		if b.place[at] != nowhere {
-			continue
-		}
-		w := &b.wanted[at]
-		for _, i := range b.fieldOf(w.NodeSelector).peers {
-			if w.Request.fits(b.peers[i].Room) {
-				return true
-			}
-		}
-	}
-	return false
 }

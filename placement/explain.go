@@ -4,160 +4,214 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Rules that only Explain gives.
 const (
-	HasShare Rule = "spread"  // fit, but has its share of the workload's replicas
-	Surplus  Rule = "surplus" // holds a copy too, and another one stays
+	HasShare  Rule = "spread"         // fit, but has its share of the workload's replicas
+	Surplus   Rule = "surplus"        // holds a copy too, and another one stays
+	Preferred Rule = "less-preferred" // fit, but the one chosen meets more of what is preferred
 )
 
-// Explain gives every peer's verdict on one replica under plan, which must be v.Plan(), in the replica's hash order.
-// It returns nil for a replica that is not wanted.
+// Explain gives every peer's verdict on one replica under plan, which must be v.Plan(), in the replica's hash order: the first rule
+// against it, and in the detail also all others. Equal views give equal words. It returns nil for a replica that is not wanted.
 func (v View) Explain(plan Plan, replica ReplicaID) []Verdict {
+	e := v.explanation(plan, replica)
+	if e == nil {
+		return nil
+	}
+	verdicts := make([]Verdict, len(e.peers))
+	for n, i := range e.orderFor(e.at) {
+		rule, detail := e.verdict(i)
+		verdicts[n] = Verdict{Peer: e.peers[i].ID, Rule: rule, Detail: detail}
+	}
+	return verdicts
+}
+
+// explanation is what the verdicts on one replica are given from. The replica itself is not on the board.
+type explanation struct {
+	*board
+	at       int32
+	w        *Wanted
+	chosenAt int32 // where the plan has it, or nowhere
+	assigned Assignment
+	terms    *terms
+	replicas int     // of its workload
+	count    []int32 // of peers: the other replicas of its workload
+}
+
+func (v View) explanation(plan Plan, replica ReplicaID) *explanation {
 	b := newBoard(v)
 	at, wanted := b.wantedAt[replica]
 	if !wanted {
 		return nil
 	}
-	b.adopt(plan)
-	e := explanation{board: b, w: &b.wanted[at], place: b.place[at], rule: b.rule[at], count: make([]int32, len(b.peers))}
-	for i, other := range b.wanted {
-		if other.Workload != e.w.Workload {
-			continue
-		}
+	e := &explanation{board: b, at: at, w: &b.wanted[at], chosenAt: nowhere, count: make([]int32, len(b.peers))}
+	if n, found := plan.find(replica); found {
+		e.assigned = plan.Assignments[n]
+	}
+	if peer, placed := b.peerAt[e.assigned.Peer]; placed {
+		e.chosenAt = peer
+	}
+	b.adopt(plan, replica)
+	for _, i := range b.groups.members[b.groups.of[at]] {
 		e.replicas++
-		if b.place[i] != nowhere && int32(i) != at {
+		if b.place[i] != nowhere {
 			e.count[b.place[i]]++
 		}
 	}
-	verdicts := make([]Verdict, len(b.peers))
-	for n, i := range b.orderFor(seedOf(string(replica))) {
-		rule, detail := e.verdict(i)
-		verdicts[n] = Verdict{Peer: b.peers[i].ID, Rule: rule, Detail: detail}
-	}
-	return verdicts
+	e.terms = b.newTerms(at)
+	return e
 }
 
-// adopt takes over a plan: what it assigns, and the room for what has not arrived yet.
-func (b *board) adopt(plan Plan) {
+func (p *Plan) find(replica ReplicaID) (int, bool) {
+	n := sort.Search(len(p.Assignments), func(n int) bool { return p.Assignments[n].Replica >= replica })
+	return n, n < len(p.Assignments) && p.Assignments[n].Replica == replica
+}
+
+// adopt takes over a plan, but for one replica: what it assigns, and the room for what has not arrived yet.
+func (b *board) adopt(plan Plan, but ReplicaID) {
+	for i := range b.stay {
+		b.decideStay(int32(i))
+	}
+	b.shareOut()
 	for _, a := range plan.Assignments {
 		i, known := b.wantedAt[a.Replica]
 		p, placed := b.peerAt[a.Peer]
-		if !known || !placed {
-			continue
-		}
-		b.place[i], b.rule[i] = p, a.Rule
-		if a.Rule != Stays {
-			b.sites[p].left = b.sites[p].left.less(b.wanted[i].Request)
+		if known && placed && a.Replica != but {
+			b.settle(i, p, a.Rule)
 		}
 	}
 }
 
-// orderFor returns all peers in the hash order of the replica with this seed.
-func (b *board) orderFor(seed uint64) []int32 {
-	b.sow()
+// orderFor returns all peers in the hash order of a wanted replica.
+func (b *board) orderFor(i int32) []int32 {
 	order := make([]int32, len(b.peers))
-	for i := range order {
-		order[i] = int32(i)
+	for n := range order {
+		order[n] = int32(n)
 	}
-	sort.Slice(order, func(x, y int) bool { return b.before(seed, order[x], order[y]) })
+	sort.Slice(order, func(x, y int) bool { return b.before(i, order[x], order[y]) })
 	return order
 }
 
-// explanation is what the verdicts on one replica are given from.
-type explanation struct {
-	*board
-	w        *Wanted
-	place    int32
-	rule     Rule
-	replicas int     // of its workload
-	count    []int32 // of peers: the other replicas of its workload
-}
-
 func (e *explanation) verdict(i int32) (Rule, string) {
-	p := &e.peers[i]
-	if i == e.place {
-		return e.rule, e.chosen(i)
+	if i == e.chosenAt {
+		return e.assigned.Rule, e.chosen(i)
 	}
-	switch {
-	case !p.Live:
-		return NotLive, ""
-	case p.Draining:
-		return Draining, ""
-	case !p.matches(e.w.NodeSelector):
-		return Selector, "needs " + e.missing(p)
-	}
-	if held, holds := e.holds(p.ID); holds {
+	if held, holds := e.holds(i); holds && e.chosenAt != nowhere {
 		return Surplus, e.surplus(held)
 	}
-	if r, refused := e.refused(e.w, p.ID); refused {
-		return Refused, r.Reason
+	faults := e.faults(i)
+	if len(faults) == 0 {
+		return e.lesser(i)
 	}
-	return e.roomVerdict(i)
+	if rule := faults[0].rule; rule == NotLive || rule == Elsewhere {
+		return rule, faults[0].detail
+	}
+	var details []string
+	for n, f := range faults {
+		switch {
+		case f.detail != "":
+			details = append(details, f.detail)
+		case n > 0:
+			details = append(details, string(f.rule))
+		}
+	}
+	return faults[0].rule, strings.Join(details, "; ")
 }
 
 // chosen says what speaks for the peer that was chosen.
 func (e *explanation) chosen(i int32) string {
-	if e.rule == Stays {
+	switch e.assigned.Rule {
+	case Stays:
 		return ""
+	case Waits:
+		return "does not answer, and is waited for"
 	}
-	left, room := e.sites[i].left, e.peers[i].Room
-	return fmt.Sprintf("leaves %s CPU of %s, %s memory of %s",
+	left, room := e.leftFor(i).less(e.w.Request), e.peers[i].Room
+	if e.assigned.Rule == Moving {
+		left = e.sites[i].left // it has its room already
+	}
+	text := fmt.Sprintf("leaves %s CPU of %s, %s memory of %s",
 		cpuText(left.CPUMillis), cpuText(room.CPUMillis), memoryText(left.MemoryBytes), memoryText(room.MemoryBytes))
+	if e.assigned.From != "" {
+		text = "comes from " + e.nameOfID(e.assigned.From) + "; " + text
+	}
+	if len(e.assigned.Makes) > 0 {
+		text = "stops there " + namesText(e.assigned.Makes) + " of lower priority; " + text
+	}
+	return text
 }
 
-// missing names the first part of the selector that the peer's labels do not match.
-func (e *explanation) missing(p *Peer) string {
-	var parts []string
-	for key, value := range e.w.NodeSelector {
-		if !p.matches(map[string]string{key: value}) {
-			parts = append(parts, selectorText(map[string]string{key: value}))
-		}
+// namesText names replicas: all of up to three, else the first two and how many more.
+func namesText(replicas []ReplicaID) string {
+	texts := make([]string, len(replicas))
+	for i, r := range replicas {
+		texts[i] = string(r)
 	}
-	return slices.Min(parts)
+	slices.Sort(texts)
+	switch n := len(texts); {
+	case n > 3:
+		return fmt.Sprintf("%s, %s and %d more", texts[0], texts[1], n-2)
+	case n > 1:
+		return strings.Join(texts[:n-1], ", ") + " and " + texts[n-1]
+	}
+	return strings.Join(texts, "")
 }
 
 // holds returns the instance of the wanted revision that could stay on a peer.
-func (e *explanation) holds(peer PeerID) (*Incumbent, bool) {
-	for at := e.firstOf[e.wantedAt[e.w.Replica]]; at >= 0; at = e.next[at] {
-		if held := &e.incumbents[at]; held.Peer == peer && e.mayStay(e.w, held) {
-			return held, true
+func (e *explanation) holds(peer int32) (*Incumbent, bool) {
+	for at := e.firstOf[e.at]; at >= 0; at = e.next[at] {
+		if e.heldBy[at] == peer && e.mayStay(e.at, at) {
+			return &e.incumbents[at], true
 		}
 	}
 	return nil, false
 }
 
 func (e *explanation) surplus(held *Incumbent) string {
-	stays, _ := e.holds(e.peers[e.place].ID)
-	name := e.nameOf(e.place)
+	stays, _ := e.holds(e.chosenAt)
+	name := e.nameOf(e.chosenAt)
 	if stays != nil && stays.Ready && !held.Ready {
 		return "its copy is not ready, the one on " + name + " is"
 	}
 	return "the copy on " + name + " stays"
 }
 
-func (e *explanation) roomVerdict(i int32) (Rule, string) {
-	left, room, asks := e.sites[i].left, e.peers[i].Room, e.w.Request
+// lesser says why a peer that is fit was not chosen.
+func (e *explanation) lesser(i int32) (Rule, string) {
+	there := e.chosenAt
 	switch {
-	case need(asks.CPUMillis) > left.CPUMillis:
-		return NoCPU, fmt.Sprintf("needs %s CPU, %s left of %s", cpuText(asks.CPUMillis), cpuText(left.CPUMillis), cpuText(room.CPUMillis))
-	case need(asks.MemoryBytes) > left.MemoryBytes:
-		return NoMemory, fmt.Sprintf("needs %s memory, %s left of %s", memoryText(asks.MemoryBytes), memoryText(left.MemoryBytes), memoryText(room.MemoryBytes))
-	case e.place == nowhere:
+	case there == nowhere:
 		return Later, "has room now"
-	case e.rule == Stays:
-		return Later, "it stays on " + e.nameOf(e.place)
+	case e.assigned.Rule == Stays:
+		return Later, "it stays on " + e.nameOf(there)
+	case e.terms.cost(i) > e.terms.cost(there):
+		return Preferred, e.preferences(i)
+	case e.tier(i) > e.tier(there):
+		return HasShare, fmt.Sprintf("has %d of the workload's %d replicas, %s has %d", e.count[i], e.replicas, e.nameOf(there), e.count[there])
 	}
-	if e.tier(i) > e.tier(e.place) {
-		return HasShare, fmt.Sprintf("has %d of the workload's %d replicas, %s has %d", e.count[i], e.replicas, e.nameOf(e.place), e.count[e.place])
+	with := loadOf(e.w.Request)
+	if e.assigned.Rule == Hash && e.sites[i].surplus(with) > e.sites[there].surplus(with) {
+		return HasShare, fmt.Sprintf("would have %s of its fair share of all load, %s %s", e.loadText(i), e.nameOf(there), e.loadText(there))
 	}
 	return Later, ""
 }
 
+// loadText is how much of its fair share of all load a peer would have with the replica.
+func (e *explanation) loadText(i int32) string {
+	s, with := &e.sites[i], loadOf(e.w.Request)
+	after := s.load.plus(with)
+	most := max(ratio(after.cpuMillis, s.fair.cpuMillis), ratio(after.memoryKiB, s.fair.memoryKiB))
+	if most >= 10*whole {
+		return "over ten times"
+	}
+	return fmt.Sprintf("%d %%", most/(whole/100))
+}
+
 func (e *explanation) tier(i int32) int {
-	total := e.fieldOf(e.w.NodeSelector).weight
-	return tierOf(uint64(e.count[i]), uint64(e.replicas)*e.sites[i].weight, total)
+	return tierOf(uint64(e.count[i]), uint64(e.replicas)*e.sites[i].weight, e.groundOf(e.at).weight)
 }
 
 func (e *explanation) nameOf(i int32) string {
@@ -165,4 +219,11 @@ func (e *explanation) nameOf(i int32) string {
 		return e.peers[i].Name
 	}
 	return string(e.peers[i].ID)
+}
+
+func (e *explanation) nameOfID(id PeerID) string {
+	if i, known := e.peerAt[id]; known {
+		return e.nameOf(i)
+	}
+	return string(id)
 }

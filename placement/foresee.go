@@ -365,13 +365,19 @@ func liveOf(v View) map[PeerID]bool {
 	return live
 }
 
-// Order lists all peers in the hash order of a replica: where it would go if nothing but room and health counted.
-func (v View) Order(replica ReplicaID) []PeerID {
+// Orders lists, for each replica, all peers in its hash order: where it would go if nothing but room and health counted. The list of a replica
+// that is not wanted is nil.
+func (v View) Orders(replicas []ReplicaID) [][]PeerID {
 	b := newBoard(v)
-	order := b.orderFor(seedOf(string(replica)))
-	ids := make([]PeerID, len(order))
-	for i, at := range order {
-		ids[i] = b.peers[at].ID
+	orders := make([][]PeerID, len(replicas))
+	for n, replica := range replicas {
+		at, wanted := b.wantedAt[replica]
+		if !wanted {
+			continue
+		}
+		for _, peer := range b.orderFor(at) {
+			orders[n] = append(orders[n], b.peers[peer].ID)
+		}
 	}
-	return ids
+	return orders
 }

@@ -2,8 +2,6 @@ package placement
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 )
 
@@ -11,116 +9,271 @@ import (
 // IDs must be unique within Peers and within Wanted. A peer that Incumbents name and Peers do not is not live.
 func (v View) Plan() Plan {
 	b := newBoard(v)
-	b.keep()
-	b.placeRest()
-	plan := Plan{Assignments: make([]Assignment, len(b.wanted))}
-	for i, w := range b.wanted {
-		a := Assignment{Replica: w.Replica, Workload: w.Workload, Revision: w.Revision, Rule: b.rule[i]}
-		if b.place[i] != nowhere {
-			a.Peer = b.peers[b.place[i]].ID
-		}
-		plan.Assignments[i] = a
+	for i := range b.stay {
+		b.decideStay(int32(i))
 	}
-	plan.Digest = digest(plan.Assignments)
+	b.solve()
+	plan := Plan{Assignments: make([]Assignment, len(b.order))}
+	var sum digest
+	for n, i := range b.order {
+		plan.Assignments[n] = b.assignment(i)
+		sum.add(digestOf(&plan.Assignments[n]))
+	}
+	plan.Digest = sum.bytes()
 	return plan
 }
 
-// keep lets incumbents stay where they can.
-func (b *board) keep() {
-	for i := range b.wanted {
-		w := &b.wanted[i]
-		best := int32(-1)
-		for at := b.firstOf[i]; at >= 0; at = b.next[at] {
-			if b.mayStay(w, &b.incumbents[at]) && (best < 0 || b.staysBefore(w, at, best)) {
-				best = at
-			}
+// turns is who else has to do with the place of a replica, of the few of which that can be said. All are indices.
+type turns struct {
+	from  map[int32]int32   // the peer that a replica moves from for the balance
+	makes map[int32][]int32 // those that make room for a replica
+	by    map[int32]int32   // the replica that one was displaced for
+}
+
+// solve works out where everything goes, from where it stays.
+func (b *board) solve() {
+	b.keep()
+	b.shareOut()
+	b.displace(b.placeRest())
+	b.rebalance()
+}
+
+func (b *board) assignment(i int32) Assignment {
+	w := &b.wanted[i]
+	a := Assignment{Replica: w.Replica, Workload: w.Workload, Revision: w.Revision, Rule: b.rule[i]}
+	if by, displaced := b.by[i]; displaced {
+		a.By = b.wanted[by].Replica
+	}
+	if b.place[i] == nowhere {
+		return a
+	}
+	a.Peer = b.peers[b.place[i]].ID
+	if from := b.fromOf(i); from != nowhere {
+		a.From = b.peers[from].ID
+	}
+	for _, victim := range b.makes[i] {
+		a.Makes = append(a.Makes, b.wanted[victim].Replica)
+	}
+	slices.Sort(a.Makes)
+	return a
+}
+
+// fromOf returns the peer that holds a replica until it is ready where it is to be.
+func (b *board) fromOf(i int32) int32 {
+	if b.rule[i] == Stays || b.rule[i] == Waits {
+		return nowhere
+	}
+	if from, moves := b.from[i]; moves {
+		return from
+	}
+	if _, displaced := b.by[i]; displaced {
+		return nowhere
+	}
+	return b.holderBeside(i, b.place[i])
+}
+
+// entry is a replica in the order of placing.
+type entry struct {
+	i        int32
+	priority int32
+	late     bool // it must be near others
+	size     int64
+	group    int32 // rank of its workload
+	rank     int32 // of itself
+}
+
+// placeRest places what keep left over; and again, giving up more and more, if room turns out to be tight. It returns those that
+// find no place, in the order of placing.
+func (b *board) placeRest() []int32 {
+	order := b.rest()
+	if len(order) == 0 {
+		b.loadKept()
+		return nil
+	}
+	kept := b.snapshot()
+	pending := b.run(order, byHash)
+	for _, m := range []manner{byFit, packed} {
+		if !b.tight(pending) {
+			return pending
 		}
-		if best >= 0 {
-			b.place[i], b.rule[i] = b.peerAt[b.incumbents[best].Peer], Stays
+		before := b.snapshot()
+		b.restore(kept)
+		if again := b.run(order, m); len(again) < len(pending) {
+			pending = again
+		} else {
+			b.restore(before)
 		}
 	}
+	return pending
 }
 
-func (b *board) mayStay(w *Wanted, held *Incumbent) bool {
-	if held.Revision != w.Revision || held.Stopping {
-		return false
-	}
-	p, known := b.peerAt[held.Peer]
-	if !known || !b.peers[p].open(w.NodeSelector) {
-		return false
-	}
-	if held.Ready || len(b.refusals) == 0 {
-		return true
-	}
-	_, refused := b.refused(w, held.Peer)
-	return !refused
+// outcome is what a pass changes.
+type outcome struct {
+	place []int32
+	rule  []Rule
+	sites []site
 }
 
-// staysBefore orders two incumbents of one replica: ready ones first, then by the replica's hash order. Nothing
-// about other replicas counts: while surplus ones go one by one, peers see different stages of it, and
-// must not change their minds because of that, or two peers would each leave a replica to the other.
-func (b *board) staysBefore(w *Wanted, x, y int32) bool {
-	if b.incumbents[x].Ready != b.incumbents[y].Ready {
-		return b.incumbents[x].Ready
-	}
-	b.sow()
-	return b.before(seedOf(string(w.Replica)), b.peerAt[b.incumbents[x].Peer], b.peerAt[b.incumbents[y].Peer])
+func (b *board) snapshot() outcome {
+	return outcome{slices.Clone(b.place), slices.Clone(b.rule), slices.Clone(b.sites)}
 }
 
-// before says whether peer x comes before peer y in the hash order of the replica with this seed.
-func (b *board) before(seed uint64, x, y int32) bool {
-	sx, sy := &b.sites[x], &b.sites[y]
-	hx, hy := mix(seed^sx.seed), mix(seed^sy.seed)
-	if hx == hy && sx.weight == sy.weight {
-		return x < y
-	}
-	return earlier(hx, sx.weight, hy, sy.weight)
+func (b *board) restore(o outcome) {
+	copy(b.place, o.place)
+	copy(b.rule, o.rule)
+	copy(b.sites, o.sites)
+	b.indexRules()
 }
 
-// digest is over where everything should run. Rules are left out: a replica that has arrived
-// where it was sent does not change the plan.
-func digest(assignments []Assignment) [32]byte {
-	const head = "shoal plan 1\n"
-	size := len(head)
-	for _, a := range assignments {
-		size += 16 + len(a.Replica) + len(a.Workload) + len(a.Revision) + len(a.Peer)
-	}
-	text := append(make([]byte, 0, size), head...)
-	for _, a := range assignments {
-		for _, part := range [...]string{string(a.Replica), string(a.Workload), string(a.Revision), string(a.Peer)} {
-			text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
-			text = append(text, part...)
-		}
-	}
-	return sha256.Sum256(text)
-}
-
-// rest returns the replicas without a place in the order in which they are placed: the largest
-// first, because they have the fewest places, and those of one workload together.
+// rest returns the replicas without a place in the order in which they are placed: the higher priority first; then the largest,
+// because they have the fewest places; and those of one workload together. Young ones take part, each in its turn: as they were
+// placed not long ago, beside others that may be on their way yet, what was decided before them is decided as it was then.
 func (b *board) rest() []int32 {
 	var all Resources
-	for _, p := range b.peers {
-		if p.Live {
-			all.CPUMillis += p.Room.CPUMillis
-			all.MemoryBytes += p.Room.MemoryBytes
+	for i := range b.peers {
+		if p := &b.peers[i]; p.Live {
+			all.CPUMillis += min(p.Room.CPUMillis, 1<<47)
+			all.MemoryBytes += min(p.Room.MemoryBytes, 1<<47)
 		}
-	}
-	type entry struct {
-		size int64
-		at   int32
 	}
 	var entries []entry
-	for i, w := range b.wanted {
-		if b.place[i] == nowhere {
-			entries = append(entries, entry{w.Request.largest(all), int32(i)})
+	open := false
+	for rank, i := range b.order {
+		if b.place[i] != nowhere && !b.stay[i].young {
+			continue
 		}
+		w := &b.wanted[i]
+		open = open || b.place[i] == nowhere
+		e := entry{i: i, priority: w.Priority, size: w.Request.largest(all), group: b.groups.of[i], rank: int32(rank)}
+		e.late = w.Rules != nil && len(w.Rules.Near) > 0
+		entries = append(entries, e)
 	}
-	slices.SortFunc(entries, func(x, y entry) int {
-		return cmp.Or(cmp.Compare(y.size, x.size), cmp.Compare(b.wanted[x.at].Workload, b.wanted[y.at].Workload), cmp.Compare(x.at, y.at))
-	})
+	if !open {
+		return nil
+	}
+	b.rankGroups(entries)
+	slices.SortFunc(entries, compareEntries)
 	order := make([]int32, len(entries))
-	for i, e := range entries {
-		order[i] = e.at
+	for n, e := range entries {
+		order[n] = e.i
+		b.place[e.i], b.rule[e.i] = nowhere, ""
 	}
 	return order
+}
+
+func compareEntries(x, y entry) int {
+	switch {
+	case x.priority != y.priority:
+		return cmp.Compare(y.priority, x.priority)
+	case x.late != y.late:
+		if y.late {
+			return -1
+		}
+		return 1
+	case x.size != y.size:
+		return cmp.Compare(y.size, x.size)
+	case x.group != y.group:
+		return cmp.Compare(x.group, y.group)
+	}
+	return cmp.Compare(x.rank, y.rank)
+}
+
+// rankGroups puts in place of each entry's group its rank by name: as many workloads have one order of names, their comparison is
+// done once.
+func (b *board) rankGroups(entries []entry) {
+	rank := make([]int32, len(b.groups.members))
+	var used []int32
+	for _, e := range entries {
+		if rank[e.group] == 0 {
+			rank[e.group] = 1
+			used = append(used, e.group)
+		}
+	}
+	name := func(group int32) WorkloadID { return b.wanted[b.groups.members[group][0]].Workload }
+	slices.SortFunc(used, func(x, y int32) int { return cmp.Compare(name(x), name(y)) })
+	for n, group := range used {
+		rank[group] = int32(n)
+	}
+	for n := range entries {
+		entries[n].group = rank[entries[n].group]
+	}
+}
+
+// loadKept counts the load of all that has a place.
+func (b *board) loadKept() {
+	for _, i := range b.order {
+		if p := b.place[i]; p != nowhere {
+			b.sites[p].load = b.sites[p].load.plus(loadOf(b.wanted[i].Request))
+		}
+	}
+}
+
+// run places the replicas in order and returns those that find no place.
+func (b *board) run(order []int32, m manner) []int32 {
+	b.loadKept()
+	r := b.newRound(m)
+	var pending []int32
+	for _, i := range order {
+		if s := &b.stay[i]; s.peer != nowhere && !s.soft {
+			r.settle(i, s.peer, s.rule)
+		} else if !r.try(i) {
+			pending = append(pending, i)
+		}
+	}
+	for again := true; again; { // what must be near others may find them now
+		again = false
+		for n, i := range pending {
+			if i >= 0 && b.near(i) && r.try(i) {
+				pending[n], again = -1, true
+			}
+		}
+		pending = slices.DeleteFunc(pending, func(i int32) bool { return i < 0 })
+	}
+	return pending
+}
+
+func (b *board) near(i int32) bool {
+	rules := b.wanted[i].Rules
+	return rules != nil && len(rules.Near) > 0
+}
+
+// try places a replica if it can.
+func (r *round) try(i int32) bool {
+	peer, rule := r.choose(i)
+	if peer == nowhere {
+		return false
+	}
+	r.settle(i, peer, rule)
+	return true
+}
+
+// settle gives a replica its place. What is there already has its room.
+func (r *round) settle(i, peer int32, rule Rule) {
+	r.turnTo(r.groups.of[i])
+	r.board.settle(i, peer, rule)
+	r.count[peer]++
+}
+
+func (b *board) settle(i, peer int32, rule Rule) {
+	held := rule == Stays || rule == Moving || rule == Waits
+	b.place[i], b.rule[i] = peer, rule
+	s := &b.sites[peer]
+	if !held {
+		s.left = s.left.less(b.wanted[i].Request)
+	}
+	s.load = s.load.plus(loadOf(b.wanted[i].Request))
+	b.put(i, peer, held)
+}
+
+// tight says whether a pending replica would fit on an empty peer.
+func (b *board) tight(pending []int32) bool {
+	for _, i := range pending {
+		w := &b.wanted[i]
+		for _, p := range b.groundOf(i).peers {
+			if w.Request.fits(b.peers[p].Room) && (w.Only == "" || w.Only == b.peers[p].ID) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -313,44 +313,65 @@ func TestBalance(t *testing.T) {
 	})
 }
 
-// TestHashFollowsWeights: single replicas are spread in proportion to the weights, within 5 standard deviations.
+// TestHashOrderOutlivesPeers: what comes or goes changes nothing about the order of the others.
+func TestHashOrderOutlivesPeers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := views(t, false)
+		if len(v.Peers) == 0 || len(v.Wanted) == 0 {
+			return
+		}
+		replica := rapid.SampledFrom(v.Wanted).Draw(t, "replica").Replica
+		gone := rapid.SampledFrom(v.Peers).Draw(t, "gone").ID
+		before := slices.DeleteFunc(orderIn(v, replica), func(id PeerID) bool { return id == gone })
+		v.Peers = slices.DeleteFunc(slices.Clone(v.Peers), func(p Peer) bool { return p.ID == gone })
+		if after := orderIn(v, replica); !slices.Equal(before, after) {
+			t.Fatalf("without %s: %v before, %v after", gone, before, after)
+		}
+	})
+}
+
+func orderIn(v View, replica ReplicaID) (order []PeerID) {
+	b := newBoard(v)
+	for _, p := range b.orderFor(b.wantedAt[replica]) {
+		order = append(order, b.peers[p].ID)
+	}
+	return order
+}
+
+// TestHashFollowsWeights: the first of the hash order are spread in proportion to the weights, and so are the second after each first, within
+// 5 standard deviations.
 func TestHashFollowsWeights(t *testing.T) {
 	v := fleet(9, 0)
 	for i := range 9000 {
-		name := fmt.Sprintf("single%d", i)
-		v.Wanted = append(v.Wanted, Wanted{Replica: ReplicaID(name + "-0"), Workload: WorkloadID(name)})
+		v.Wanted = append(v.Wanted, Wanted{Replica: ReplicaID(fmt.Sprintf("single%d-0", i))})
 	}
-	count := make(map[PeerID]int)
-	for _, a := range v.Plan().Assignments {
-		count[a.Peer]++
+	b := newBoard(v)
+	var count [9]float64
+	var then [9][9]float64
+	for i := range v.Wanted {
+		order := b.orderFor(int32(i))
+		count[order[0]]++
+		then[order[0]][order[1]]++
 	}
 	total := 0.0
-	for _, p := range v.Peers {
-		total += float64(weightOf(p))
+	for i := range b.sites {
+		total += float64(b.sites[i].weight)
 	}
-	for _, p := range v.Peers {
-		part := float64(weightOf(p)) / total
-		want, deviation := 9000*part, math.Sqrt(9000*part*(1-part))
-		if got := float64(count[p.ID]); math.Abs(got-want) > 5*deviation {
-			t.Errorf("%s got %v of 9000, wanted %.0f", p.Name, got, want)
+	for i := range b.sites {
+		weight := float64(b.sites[i].weight)
+		checkShare(t, fmt.Sprintf("p%d", i), count[i], 9000, weight/total)
+		for j := range b.sites {
+			if j != i {
+				checkShare(t, fmt.Sprintf("p%d after p%d", j, i), then[i][j], count[i], float64(b.sites[j].weight)/(total-weight))
+			}
 		}
 	}
 }
 
-// TestHashAloneMovesOnlyTheLost: for single replicas nothing but the lost peer's moves even without incumbents.
-func TestHashAloneMovesOnlyTheLost(t *testing.T) {
-	v := fleet(20, 0)
-	for i := range 2000 {
-		name := fmt.Sprintf("single%d", i)
-		v.Wanted = append(v.Wanted, Wanted{Replica: ReplicaID(name + "-0"), Workload: WorkloadID(name)})
-	}
-	before := v.Plan()
-	v.Peers[7].Live = false
-	after := placesOf(v.Plan())
-	for _, a := range before.Assignments {
-		if a.Peer != v.Peers[7].ID && after[a.Replica] != a.Peer {
-			t.Fatalf("%s moved from %s to %s", a.Replica, a.Peer, after[a.Replica])
-		}
+func checkShare(t *testing.T, name string, got, of, part float64) {
+	want, deviation := of*part, math.Sqrt(of*part*(1-part))
+	if math.Abs(got-want) > 5*deviation {
+		t.Errorf("%s got %v of %v, wanted %.0f", name, got, of, want)
 	}
 }
 
@@ -384,7 +405,7 @@ func TestAbsurdNumbers(t *testing.T) {
 }
 
 func TestEmptyView(t *testing.T) {
-	if plan := (View{}).Plan(); len(plan.Assignments) != 0 || plan.Digest != digest(nil) {
+	if plan := (View{}).Plan(); len(plan.Assignments) != 0 || plan.Digest != [32]byte{} {
 		t.Errorf("got %+v", plan)
 	}
 }
@@ -400,9 +421,6 @@ func TestNegLog2(t *testing.T) {
 		exact := slowNegLog2(h)
 		if got < exact-1e-12 || got > exact+2e-7 {
 			t.Fatalf("-log2(%#x) = %v, got %v", h, exact, got)
-		}
-		if leastLog(h) > negLog2(h) {
-			t.Fatalf("leastLog(%#x) = %d > %d", h, leastLog(h), negLog2(h))
 		}
 		if h < math.MaxUint64 && negLog2(h+1) > negLog2(h) {
 			t.Fatalf("rises at %#x", h)
@@ -422,27 +440,74 @@ func slowNegLog2(h uint64) float64 {
 // TestEarlierIsAnOrder checks that the comparison behind every choice is strict, total and transitive.
 func TestEarlierIsAnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func() candidate {
-			return candidate{hash: ^(rapid.Uint64().Draw(t, "h") >> rapid.IntRange(0, 60).Draw(t, "shift")), weight: rapid.Uint64Range(1, weightMost).Draw(t, "w")}
+		b := &board{}
+		hashes := make([]uint64, 3)
+		for i := range hashes {
+			hashes[i] = ^(rapid.Uint64().Draw(t, "h") >> rapid.IntRange(0, 60).Draw(t, "shift"))
+			b.sites = append(b.sites, site{weight: rapid.Uint64Range(1, weightMost).Draw(t, "w")})
 		}
-		a, b, c := draw(), draw(), draw()
-		if a == b {
-			return
+		before := func(x, y int32) bool { return b.earlier(hashes[x], x, hashes[y], y) }
+		if before(0, 1) == before(1, 0) {
+			t.Fatalf("%v of %v are not ordered", hashes, b.sites)
 		}
-		if a.before(b) == b.before(a) {
-			t.Fatalf("%v and %v are not ordered", a, b)
-		}
-		if a.before(b) && b.before(c) && !a.before(c) && a != c {
-			t.Fatalf("%v, %v, %v: not transitive", a, b, c)
+		if before(0, 1) && before(1, 2) && !before(0, 2) {
+			t.Fatalf("%v of %v: not transitive", hashes, b.sites)
 		}
 	})
 }
 
+// TestSlots: a replica's permutation of the slots is one, and is undone by placeOf.
+func TestSlots(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSeed(rapid.String().Draw(t, "replica"))
+		var seen [1 << slotBits]bool
+		for place := range 1 << slotBits {
+			slot := s.slotAt(uint16(place))
+			if seen[slot] || s.placeOf(slot) != uint16(place) {
+				t.Fatalf("place %d: slot %d twice, or not undone", place, slot)
+			}
+			seen[slot] = true
+		}
+	})
+}
+
+// TestWalkFindsTheSame: the way along the hash order and the look at all peers make the same choice.
+func TestWalkFindsTheSame(t *testing.T) {
+	v := fleet(3*walkLeast, 300)
+	for i := range v.Peers {
+		v.Peers[i].Health = Health(i % 5 / 3)
+		v.Peers[i].Cordoned = i%7 == 0
+		if i%3 > 0 {
+			v.Peers[i].Room.MemoryBytes = 200 << 20 // too little for most
+		}
+	}
+	b := newBoard(v)
+	b.solve()
+	r, walked := b.newRound(byHash), 0
+	for i := range b.wanted {
+		a := r.ask(int32(i))
+		best, enough := r.walk(a)
+		if !enough {
+			continue
+		}
+		walked++
+		if want := r.bestOf(a, r.firstFit(a)); best != want {
+			t.Fatalf("%s: walked to %+v, the first choice is %+v", a.w.Replica, best, want)
+		}
+	}
+	if walked < 100 {
+		t.Errorf("only %d of %d were found on a walk", walked, len(b.wanted))
+	}
+}
+
 // TestGoldenHash pins the numbers on which peers of every version and architecture must agree.
 func TestGoldenHash(t *testing.T) {
-	got := []uint64{seedOf("default/web-0"), mix(1), negLog2(1), negLog2(1 << 63), negLog2(math.MaxUint64 / 3), log2Table[1], log2Table[1023]}
-	want := []uint64{0x53842afe623a6f1e, 0x5692161d100b05e5, 0x4000000000, 0x100000000, 0x195c01bad, 0x5c4994, 0xffd1d28e}
+	s := newSeed("default/web-0")
+	got := []uint64{seedOf("default/web-0"), mix(1), negLog2(1), negLog2(1 << 63), negLog2(math.MaxUint64 / 3), log2Table[1], log2Table[1023],
+		uint64(s.slotAt(0)), uint64(s.slotAt(1)), s.hash(seedOf("p1")), s.hash(seedOf("p2"))}
+	want := []uint64{0x53842afe623a6f1e, 0x5692161d100b05e5, 0x4000000000, 0x100000000, 0x195c01bad, 0x5c4994, 0xffd1d28e,
+		0x6da, 0x4b56, 0xff15a107fba2c25b, 0xa52184b7ac31c550}
 	if !slices.Equal(got, want) {
-		t.Errorf("got %#v", got)
+		t.Errorf("got %#x", got)
 	}
 }

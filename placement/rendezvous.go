@@ -10,6 +10,13 @@ import (
 // and Schomaker 2005): the peer with the lowest -log(h)/weight comes first, where h in (0,1)
 // is a hash of replica and peer. All of it is in integers, because a floating-point logarithm
 // is not the same on every architecture, and one different bit would make two peers disagree.
+//
+// So that the first peers are found without a look at all, h is made in two levels. Each peer has one of 65,536 slots, by its own
+// hash; each replica has its own permutation of the slots. A slot's place in it is the high 16 bits of h, and a hash of both the
+// low 48 bits. To walk along the permutation is then to meet the peers in the order of h:
+//
+//	replica ──► slot 40711 ──► slot 302 ──► slot 9984 ──► …      highest h first
+//	              empty          p7           p3, p12
 
 const (
 	logBits    = 32 // fraction bits of a logarithm
@@ -60,18 +67,88 @@ func negLog2(h uint64) uint64 {
 	return uint64(zeros+1)<<logBits - low - (log2Table[i+1]-low)*rest>>32
 }
 
-// leastLog is a lower bound of negLog2 that costs less: -ln(h) >= 1-h, and 1.375 < 1/ln(2). It holds to the last
-// bit because negLog2 errs upwards only.
-func leastLog(h uint64) uint64 {
-	x := ^h >> (64 - logBits)
-	return x + x>>2 + x>>3
-}
-
 // seedOf spreads an identifier over 64 bits.
 func seedOf(id string) uint64 {
 	sum := sha256.Sum256([]byte(id))
 	return binary.BigEndian.Uint64(sum[:8])
 }
+
+// seed is what a replica's hashes are made of: a permutation of the slots (two odd factors, with their inverses modulo 2^16, and a
+// shift) and the whole.
+type seed struct {
+	whole                       uint64
+	first, second, shift        uint16
+	firstInverse, secondInverse uint16
+}
+
+func newSeed(id string) seed {
+	whole := seedOf(id)
+	s := seed{whole: whole, first: uint16(whole) | 1, second: uint16(whole>>16) | 1, shift: uint16(whole >> 32)}
+	s.firstInverse, s.secondInverse = inverse(s.first), inverse(s.second)
+	return s
+}
+
+// inverse of an odd number modulo 2^16, by Newton's iteration: each step doubles the bits that are right, from 3.
+func inverse(odd uint16) uint16 {
+	x := odd
+	for range 3 {
+		x *= 2 - odd*x
+	}
+	return x
+}
+
+// slotAt is the slot that comes at a place.
+func (s *seed) slotAt(place uint16) uint16 {
+	x := place*s.first + s.shift
+	x = (x ^ x>>8) * s.second
+	return x ^ x>>8
+}
+
+// placeOf is the place at which a slot comes: slotAt backwards.
+func (s *seed) placeOf(slot uint16) uint16 {
+	x := (slot ^ slot>>8) * s.secondInverse
+	return ((x ^ x>>8) - s.shift) * s.firstInverse
+}
+
+const slotBits = 16
+
+// slotOf is the slot of a peer with this seed.
+func slotOf(peer uint64) uint16 { return uint16(peer >> (64 - slotBits)) }
+
+// hash is h of a replica and of the peer with this seed.
+func (s *seed) hash(peer uint64) uint64 {
+	return s.hashAt(s.placeOf(slotOf(peer)), peer)
+}
+
+func (s *seed) hashAt(place uint16, peer uint64) uint64 {
+	return uint64(^place)<<(64-slotBits) | mix(s.whole^peer)>>slotBits
+}
+
+// highest is the highest h that a place can give.
+func highest(place uint16) uint64 { return uint64(^place)<<(64-slotBits) | 1<<(64-slotBits) - 1 }
+
+// slots says which peers have which slot.
+type slots struct {
+	taken [1 << slotBits / 64]uint64 // a bit for each slot
+	first [1 << slotBits]int32       // the first peer, of a slot that is taken
+	next  []int32                    // of peers: the next with the same slot, or nowhere
+}
+
+func newSlots(sites []site) *slots {
+	s := &slots{next: make([]int32, len(sites))}
+	for i := range sites {
+		slot := slotOf(sites[i].seed)
+		s.next[i] = nowhere
+		if s.has(slot) {
+			s.next[i] = s.first[slot]
+		}
+		s.taken[slot/64] |= 1 << (slot % 64)
+		s.first[slot] = int32(i)
+	}
+	return s
+}
+
+func (s *slots) has(slot uint16) bool { return s.taken[slot/64]>>(slot%64)&1 == 1 }
 
 // mix makes every bit of its result depend on every bit of x (the finaliser of SplitMix64,
 // Steele et al. 2014, with Stafford's constants).

@@ -279,7 +279,7 @@ func usesOn[T any](s slow, w *Wanted, p *Peer, of func(*Incumbent) []T, will fun
 	for i := range s.view.Wanted {
 		x := &s.view.Wanted[i]
 		there := slices.ContainsFunc(s.view.Incumbents, func(held Incumbent) bool {
-			return held.Peer == p.ID && held.Replica == x.Replica && held.Revision == x.Revision
+			return held.Peer == p.ID && held.Replica == x.Replica && held.Revision == x.Revision && !held.Stopping
 		})
 		if s.at[x.Replica] == p.ID && !there {
 			all = append(all, will(x)...)

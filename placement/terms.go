@@ -18,12 +18,16 @@ type terms struct {
 // when asked. The replica itself must not be put anywhere.
 func (b *board) termsOf(i int32) *terms {
 	w, k := &b.wanted[i], b.kindOf(i)
-	refusals := b.refusals[w.Replica]
-	if len(refusals)+len(w.Ports)+len(w.Devices) == 0 && w.Only == "" && k.plain() {
+	if len(b.refusals[w.Replica])+len(w.Ports)+len(w.Devices) == 0 && w.Only == "" && k.plain() {
 		return nil
 	}
+	return b.newTerms(i)
+}
+
+func (b *board) newTerms(i int32) *terms {
 	b.startCounts()
-	t := &terms{board: b, kind: k, w: w, only: nowhere}
+	w := &b.wanted[i]
+	t := &terms{board: b, kind: b.kindOf(i), w: w, only: nowhere}
 	if peer, known := b.peerAt[w.Only]; known && w.Only != "" {
 		t.only = peer
 	}
@@ -32,7 +36,7 @@ func (b *board) termsOf(i int32) *terms {
 			t.own = append(t.own, at)
 		}
 	}
-	for _, r := range refusals {
+	for _, r := range b.refusals[w.Replica] {
 		peer, known := b.peerAt[r.Peer]
 		switch {
 		case !known || r.Revision != w.Revision:

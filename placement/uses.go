@@ -26,10 +26,10 @@ func (b *board) startCounts() {
 	}
 }
 
-// holdsWanted says whether a peer has an instance of a replica in its wanted revision.
+// holdsWanted says whether a peer has an instance of a replica in its wanted revision that is not on its way out.
 func (b *board) holdsWanted(i, peer int32) bool {
 	for at := b.firstOf[i]; at >= 0; at = b.next[at] {
-		if b.heldBy[at] == peer && b.incumbents[at].Revision == b.wanted[i].Revision {
+		if held := &b.incumbents[at]; b.heldBy[at] == peer && held.Revision == b.wanted[i].Revision && !held.Stopping {
 			return true
 		}
 	}

@@ -1,0 +1,205 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// deadBand is how far from its share a peer may be before replicas are moved for it, in millionths. It is what makes rebalancing end.
+const deadBand = whole / 20
+
+// inMotion is one part in so many: no more of all replicas are on their way for the balance at once.
+const inMotion = 20
+
+// rebalance moves replicas towards peers that have less than their share of all load, as after a join, and away from peers whose
+// health fell. Each move is a gain: the peer that is given one stays less full, by its share, than the other was. So moves
+// have an end, and none is ever taken back while nothing else changes (the sorted vector of fullness falls with each). They go to
+// peers in good health that have been up and in touch for a while, and at most so many are on their way at once.
+func (b *board) rebalance() {
+	m := balancing{board: b, full: make([]int64, len(b.peers))}
+	if !m.asked() || !m.allowed() {
+		return
+	}
+	m.on = b.placed()
+	for m.most > 0 {
+		to := m.emptiest()
+		if to == nowhere || m.full[to] >= whole-deadBand {
+			break
+		}
+		if !m.fill(to, func(from int32) bool { return m.full[from] > whole }) {
+			m.done[to] = true
+		}
+	}
+	clear(m.done)
+	for m.most > 0 {
+		to := m.emptiest()
+		if to == nowhere {
+			return
+		}
+		if !m.fill(to, func(from int32) bool { return m.peers[from].Health > 0 && m.full[from] > whole+deadBand }) {
+			m.done[to] = true
+		}
+	}
+}
+
+// balancing is one plan's moves.
+type balancing struct {
+	*board
+	full   []int64       // of peers: how much of its share each has; 0 of those that give and take nothing
+	takers []int32       // peers that may be given more
+	done   []bool        // of peers: nothing can be found for it
+	on     [][]int32     // of peers: what has its place there
+	moving map[int32]int // of workloads: how many are on their way
+	most   int           // how many more may be
+}
+
+// asked says whether there is a peer to fill, or one to empty because its health fell.
+func (m *balancing) asked() (asked bool) {
+	for i := range m.sites {
+		p, s := &m.peers[i], &m.sites[i]
+		if !m.takesNew(p) || s.fair == (load{}) {
+			continue
+		}
+		m.full[i] = s.fullness(load{})
+		if p.Steady && p.Health == 0 {
+			m.takers = append(m.takers, int32(i))
+			asked = asked || m.full[i] < whole-deadBand
+		}
+		asked = asked || p.Health > 0 && m.full[i] > whole+deadBand
+	}
+	m.done = make([]bool, len(m.peers))
+	return asked && len(m.takers) > 0
+}
+
+// allowed counts what is on its way, and says whether there may be more.
+func (m *balancing) allowed() bool {
+	m.most = max(1, len(m.order)/inMotion)
+	m.moving = map[int32]int{}
+	for _, i := range m.order {
+		if m.rule[i] == Moving {
+			m.moving[m.groups.of[i]]++
+			m.most--
+		}
+	}
+	return m.most > 0
+}
+
+// emptiest is the peer that has the least of its share and for which there may yet be something.
+func (m *balancing) emptiest() int32 {
+	best := int32(nowhere)
+	for _, p := range m.takers {
+		if !m.done[p] && (best == nowhere || m.full[p] < m.full[best]) {
+			best = p
+		}
+	}
+	return best
+}
+
+// fill moves one replica to a peer, from the fullest that can give one.
+func (m *balancing) fill(to int32, gives func(from int32) bool) bool {
+	var givers []int32
+	for i := range m.full {
+		if from := int32(i); from != to && m.full[from] > m.full[to] && len(m.on[from]) > 0 && gives(from) {
+			givers = append(givers, from)
+		}
+	}
+	for len(givers) > 0 {
+		at := 0
+		for n, from := range givers {
+			if m.full[from] > m.full[givers[at]] {
+				at = n
+			}
+		}
+		from := givers[at]
+		if i := m.pick(from, to); i >= 0 {
+			m.move(i, from, to)
+			return true
+		}
+		givers = slices.Delete(givers, at, at+1)
+	}
+	return false
+}
+
+// pick returns the replica that best goes from one peer to another, or -1: an old one before a young one, for what just fled a peer is not
+// to go back to it, and then the one for which that peer comes first.
+func (m *balancing) pick(from, to int32) int32 {
+	m.sow()
+	var found []near
+	for _, i := range m.on[from] {
+		if m.movable(i, from, to) {
+			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
+		}
+	}
+	slices.SortFunc(found, func(x, y near) int {
+		if a, b := m.stay[x.peer].young, m.stay[y.peer].young; a != b {
+			return cmp.Compare(truth(a), truth(b))
+		}
+		return cmp.Or(cmp.Compare(y.hash, x.hash), strings.Compare(string(m.wanted[x.peer].Replica), string(m.wanted[y.peer].Replica)))
+	})
+	for _, n := range found {
+		if m.suits(n.peer, from, to) {
+			return n.peer
+		}
+	}
+	return -1
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// movable says whether a replica could go from one peer to another, and that would be a gain.
+func (m *balancing) movable(i, from, to int32) bool {
+	w, s := &m.wanted[i], &m.stay[i]
+	if m.rule[i] != Stays || s.soft || w.Only != "" || !m.incumbents[s.at].Ready || m.moving[m.groups.of[i]] >= max(1, w.MostMoving) {
+		return false
+	}
+	return w.Request.fits(m.sites[to].left) && m.sites[to].fullness(loadOf(w.Request)) < m.full[from] &&
+		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
+}
+
+// suits looks at what else speaks against a move: the terms, the preferences, and how the workload's replicas are spread.
+func (m *balancing) suits(i, from, to int32) bool {
+	g := m.groundOf(i)
+	there, here := m.count(i, to), m.count(i, from)
+	if there >= here && tierOf(uint64(there), uint64(len(m.groups.members[m.groups.of[i]]))*m.sites[to].weight, g.weight) == lifted {
+		return false
+	}
+	if m.termsOf(i) == nil {
+		return g.cost == nil || g.cost[to] <= g.cost[from]
+	}
+	m.take(i, from, true)
+	defer m.put(i, from, true)
+	t := m.termsOf(i)
+	return t.allows(to) && t.cost(to) <= t.cost(from)
+}
+
+// count is how many replicas of the same workload have their place on a peer.
+func (m *balancing) count(i, peer int32) (count int) {
+	for _, other := range m.on[peer] {
+		if m.groups.of[other] == m.groups.of[i] {
+			count++
+		}
+	}
+	return count
+}
+
+func (m *balancing) move(i, from, to int32) {
+	m.take(i, from, true)
+	at := slices.Index(m.on[from], i)
+	m.on[from] = slices.Delete(m.on[from], at, at+1)
+	m.on[to] = append(m.on[to], i)
+	m.sites[from].load = m.sites[from].load.minus(loadOf(m.wanted[i].Request))
+	m.settle(i, to, Rebalance)
+	if m.from == nil {
+		m.from = map[int32]int32{}
+	}
+	m.from[i] = from
+	m.full[from], m.full[to] = m.sites[from].fullness(load{}), m.sites[to].fullness(load{})
+	m.moving[m.groups.of[i]]++
+	m.most--
+}

@@ -1,0 +1,120 @@
+package placement
+
+import "math/bits"
+
+// load is what replicas weigh where load is shared out. One that asks for nothing counts as Kubernetes' scheduler counts it
+// (GetNonzeroRequests): 100 thousandths of a CPU, 200 MB.
+type load struct{ cpuMillis, memoryKiB int64 }
+
+const (
+	leastCPUMillis = 100
+	leastMemoryKiB = 200_000_000 >> 10
+	mostLoad       = 1 << 40 // so that sums over a hundred thousand stay within 64 bits
+)
+
+func loadOf(request Resources) load {
+	return load{
+		cpuMillis: counted(request.CPUMillis, leastCPUMillis),
+		memoryKiB: counted(request.MemoryBytes>>10, leastMemoryKiB),
+	}
+}
+
+func counted(amount, least int64) int64 {
+	if amount <= 0 {
+		return least
+	}
+	return min(amount, mostLoad)
+}
+
+func (l load) plus(o load) load  { return load{l.cpuMillis + o.cpuMillis, l.memoryKiB + o.memoryKiB} }
+func (l load) minus(o load) load { return load{l.cpuMillis - o.cpuMillis, l.memoryKiB - o.memoryKiB} }
+
+// of is what part of all comes to of an amount: amount*part/all, without overflow.
+func (l load) of(part, all load) load {
+	return load{portion(l.cpuMillis, part.cpuMillis, all.cpuMillis), portion(l.memoryKiB, part.memoryKiB, all.memoryKiB)}
+}
+
+func portion(amount, part, all int64) int64 {
+	if amount <= 0 || part <= 0 || all <= 0 {
+		return 0
+	}
+	high, low := bits.Mul64(uint64(amount), uint64(part))
+	if high >= uint64(all) {
+		return mostLoad
+	}
+	quotient, _ := bits.Div64(high, low, uint64(all))
+	return int64(min(quotient, mostLoad))
+}
+
+// takesNew says whether a peer may be given anything, as far as it is about the peer alone.
+func (b *board) takesNew(p *Peer) bool {
+	return p.Live && !p.Draining && !p.Cordoned && !b.shuns(p)
+}
+
+// shareOut works out each peer's fair share: of all that runs or is to run on peers that take new replicas, each is to have as much as
+// its part of their room, a peer in fair health half of that and one in poor health an eighth.
+func (b *board) shareOut() {
+	rooms := make([]load, len(b.peers))
+	var all, asked load
+	for i := range b.peers {
+		if p := &b.peers[i]; b.takesNew(p) {
+			rooms[i] = roomFor(p)
+			all = all.plus(rooms[i])
+		}
+	}
+	for _, i := range b.order {
+		if p := b.stay[i].peer; p == nowhere || b.takesNew(&b.peers[p]) {
+			asked = asked.plus(loadOf(b.wanted[i].Request))
+		}
+	}
+	for i := range b.sites {
+		b.sites[i].fair, b.sites[i].load = asked.of(rooms[i], all), load{}
+	}
+}
+
+// roomFor is a peer's room as it counts for its share.
+func roomFor(p *Peer) load {
+	parts := int64(8)
+	switch {
+	case p.Health == 1:
+		parts = 4
+	case p.Health >= 2:
+		parts = 1
+	}
+	return load{min(max(p.Room.CPUMillis, 0), mostLoad) * parts, min(max(p.Room.MemoryBytes>>10, 0), mostLoad) * parts}
+}
+
+// step is by how much more of its share than another a peer must have to come after it, in millionths.
+const step = whole / 50
+
+// surplus is how far a load is beyond a fair one, in steps: 0 within it. The scarcer of CPU and memory counts.
+func (s *site) surplus(with load) int {
+	after := s.load.plus(with)
+	if after.cpuMillis <= s.fair.cpuMillis && after.memoryKiB <= s.fair.memoryKiB {
+		return 0
+	}
+	beyond := max(ratio(after.cpuMillis, s.fair.cpuMillis), ratio(after.memoryKiB, s.fair.memoryKiB)) - whole
+	return 1 + int(max(beyond, 0)/step)
+}
+
+// mostRatio is the ratio of something to nothing.
+const mostRatio = 1 << 30
+
+// ratio of an amount to a fair one, in millionths.
+func ratio(amount, fair int64) int64 {
+	switch {
+	case amount <= 0:
+		return 0
+	case fair <= 0 || amount/fair >= mostRatio/whole:
+		return mostRatio
+	}
+	high, low := bits.Mul64(uint64(amount), whole)
+	quotient, _ := bits.Div64(high, low, uint64(fair))
+	return int64(min(quotient, mostRatio))
+}
+
+// fullness is how much of its share a peer would have with another load, in millionths: the mean of CPU and memory.
+func (s *site) fullness(with load) int64 {
+	after := s.load.plus(with)
+	return (ratio(after.cpuMillis, s.fair.cpuMillis) + ratio(after.memoryKiB, s.fair.memoryKiB)) / 2
+}
