@@ -59,6 +59,9 @@ type Cluster interface {
 	Join(ctx context.Context, seeds []netip.AddrPort) (int, error)
 	// Members lists all that are known, this peer included, sorted by ID.
 	Members() []Member
+	// Awareness is how this peer itself does as a member: 0 where its questions are answered and nobody takes it for dead, and
+	// the more the worse, at most 7 (Lifeguard's local health multiplier less 1; Dadgar, Phillips, Currey 2018).
+	Awareness() int
 	// Update spreads a new description of this peer.
 	Update(self Self) error
 	// Leave says goodbye and waits until it has spread or ctx ends.

@@ -287,3 +287,6 @@ func (f *Fake) Close() error {
 		return nil
 	})
 }
+
+// Awareness is 0: a script has no trouble of its own.
+func (f *Fake) Awareness() int { return 0 }

@@ -27,6 +27,7 @@ type inquest struct {
 	figures figures
 	cases   map[gossip.PeerID]*inquiry
 	turns   []gossip.PeerID // of cases, whose turn is next first
+	touched time.Time       // when anybody last answered
 }
 
 // inquiry is one member's case.
@@ -42,7 +43,10 @@ const (
 	// never less than missesLeast. So half of 1,000 peers cut off cost each of the others 350 pings a second, for 4 s.
 	suspectsAtOnce = 32
 	missesLeast    = 2
-	controls       = 3 // members that are not in doubt and asked as well
+	// patient is how many times more misses it takes after an answer: that one lived a moment ago counts for as much as all of
+	// memberlist's time before.
+	patient  = 1
+	controls = 3 // members that are not in doubt and asked as well
 )
 
 func newInquest(f figures) *inquest {
@@ -86,12 +90,15 @@ type round struct {
 
 // take draws conclusions from a round: which members have failed, sorted, and which answered although they were held dead.
 func (q *inquest) take(r round, now time.Time) (failed, living []gossip.Member) {
+	if len(r.answered) > 0 {
+		q.touched = now
+	}
 	for _, id := range r.asked {
 		c := q.cases[id]
 		switch {
 		case c == nil:
 		case r.answered[id]:
-			c.misses, c.opened = 0, now
+			c.misses = -q.figures.misses * patient
 			living = append(living, c.member)
 		case r.late:
 		case len(r.answered) > 0 || r.alone:
@@ -99,7 +106,7 @@ func (q *inquest) take(r round, now time.Time) (failed, living []gossip.Member) 
 			if c.misses >= q.enough() {
 				failed = append(failed, c.member)
 			}
-		case now.Sub(c.opened) >= q.figures.alone:
+		case now.Sub(c.opened) >= q.figures.alone && now.Sub(q.touched) >= q.figures.alone:
 			failed = append(failed, c.member)
 		}
 	}

@@ -71,8 +71,8 @@ type figures struct {
 var profiles = [...]figures{
 	LAN: {
 		probeEach: 500 * time.Millisecond, probeTimeout: 200 * time.Millisecond, // then over others and by TCP, for the rest of the interval
-		suspicion: 2,
-		roundEach: 100 * time.Millisecond, misses: 8, alone: 4 * time.Second,
+		suspicion: 1,
+		roundEach: 100 * time.Millisecond, misses: 16, alone: 8 * time.Second,
 		gossipEach: 100 * time.Millisecond, // news reaches 100 peers in half a second; without news nothing is sent
 		pushPull:   90 * time.Second, tcp: 5 * time.Second,
 		goodbye: time.Second, goodbyeSpreads: 500 * time.Millisecond, patience: 2 * time.Second,
@@ -80,14 +80,14 @@ var profiles = [...]figures{
 	WAN: {
 		probeEach: time.Second, probeTimeout: 500 * time.Millisecond, // a round trip around the globe takes 300 ms
 		suspicion: 3,
-		roundEach: 250 * time.Millisecond, misses: 8, alone: 10 * time.Second,
+		roundEach: 250 * time.Millisecond, misses: 8, alone: 20 * time.Second,
 		gossipEach: 200 * time.Millisecond, pushPull: 90 * time.Second, tcp: 10 * time.Second,
 		goodbye: 2 * time.Second, goodbyeSpreads: time.Second, patience: 3 * time.Second,
 	},
 	Edge: {
 		probeEach: 3 * time.Second, probeTimeout: 1500 * time.Millisecond, // a satellite's 600 ms twice, and a queue
 		suspicion: 4, // links of radio pause for seconds
-		roundEach: time.Second, misses: 8, alone: 40 * time.Second,
+		roundEach: time.Second, misses: 8, alone: 60 * time.Second,
 		gossipEach: 500 * time.Millisecond, pushPull: 5 * time.Minute, tcp: 15 * time.Second,
 		goodbye: 4 * time.Second, goodbyeSpreads: 2 * time.Second, patience: 4 * time.Second,
 	},
