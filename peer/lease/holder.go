@@ -48,7 +48,8 @@ type refusal struct {
 	until time.Duration // of Taken and Young
 }
 
-// NewHolder returns a holder without leases. life tells its program from all others of this peer: it should be random. pick draws a number
+// NewHolder returns a holder without leases. life tells its program from all others of this peer: it should be higher
+// than those of earlier ones, and partly random, for a peer whose disk was lost does not know those. pick draws a number
 // below n.
 func NewHolder(term time.Duration, life uint64, pick func(n int) int) *Holder {
 	return &Holder{term: term, life: life, pick: pick, leases: map[string]*held{}}

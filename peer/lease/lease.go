@@ -23,7 +23,7 @@ func Kept(term time.Duration) time.Duration { return term + term*DriftPerCent/10
 // the same ones.
 type Terms [8]byte
 
-// Message is what holders and witnesses say to each other. Life and Number name the holder's round; an answer repeats them.
+// Message is what holders and witnesses say to each other. Life and Number name the holder's round, and rise; an answer repeats them.
 type Message struct {
 	Life, Number uint64
 	Term         time.Duration // of Asks

@@ -130,9 +130,11 @@ func (w *Witness) ask(now time.Duration, from crdt.PeerID, ask Ask, m Message) A
 	mine := share{peer: from, until: now + Kept(w.term), life: m.Life, number: m.Number}
 	switch {
 	case g != nil && g.first.peer == from:
-		g.first, g.next = mine, ask.Next
+		if g.first.extend(mine) {
+			g.next = ask.Next
+		}
 	case g != nil && g.second.peer == from:
-		g.second = mine
+		g.second.extend(mine)
 	case g != nil && g.next == from && g.second.peer == "":
 		g.second = mine
 		w.record(ask.Name, g)
@@ -148,6 +150,17 @@ func (w *Witness) ask(now time.Duration, from crdt.PeerID, ask Ask, m Message) A
 		w.record(ask.Name, w.grants[ask.Name])
 	}
 	return Answer{Name: ask.Name, Verdict: Granted}
+}
+
+// extend takes one more ask of the same peer. One that was overtaken by a newer one lengthens the grant too, for it may have been counted
+// on; it is not what a release must be newer than. It says whether it is the newest.
+func (s *share) extend(by share) bool {
+	s.until = by.until
+	newer := by.life > s.life || by.life == s.life && by.number >= s.number
+	if newer {
+		s.life, s.number = by.life, by.number
+	}
+	return newer
 }
 
 // free ends a peer's share, unless it has asked again since: messages may overtake each other. It returns who is waiting.

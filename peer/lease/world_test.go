@@ -97,6 +97,7 @@ type machine struct {
 	alive     bool
 	powered   int // how often: the session
 	life      int
+	boot      int           // as its disk counts
 	begun     time.Duration // local
 	missed    []func()      // what the program will take in when it goes on
 	alarm     int
@@ -127,7 +128,9 @@ func (w *world) after(span time.Duration, what func()) {
 	heap.Push(&w.queue, worldEvent{w.now + max(span, 0), w.seq, what})
 }
 
-func (w *world) between(a, b time.Duration) time.Duration { return a + time.Duration(w.random.Int64N(int64(b-a))) }
+func (w *world) between(a, b time.Duration) time.Duration {
+	return a + time.Duration(w.random.Int64N(int64(b-a)))
+}
 
 func (w *world) chance(p float64) bool { return w.random.Float64() < p }
 
@@ -310,7 +313,8 @@ func (m *machine) start() {
 	m.alive, m.stopped, m.missed = true, false, nil
 	m.life++
 	m.begun = m.raw()
-	session, life := fmt.Sprint(m.powered), uint64(m.life)
+	m.boot++
+	session, life := fmt.Sprint(m.powered), uint64(m.boot)<<32|m.w.random.Uint64()>>32
 	if m.w.forgets {
 		session = "always"
 		for name := range m.disk {
@@ -408,6 +412,7 @@ func (m *machine) losePower(off time.Duration, wiped bool) {
 	m.life++
 	if wiped {
 		clear(m.disk)
+		m.boot = 0
 	}
 	m.powered = -power
 	m.w.after(off, func() {

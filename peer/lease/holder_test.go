@@ -1,0 +1,80 @@
+package lease
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"shoal/crdt"
+)
+
+// TestManyLeasesCostFewMessages, also when they were asked for one after the other.
+func TestManyLeasesCostFewMessages(t *testing.T) {
+	h := NewHolder(Term, 1, nil)
+	need := Need{Witnesses: [][]crdt.PeerID{{"a", "b", "c"}}}
+	now := time.Duration(0)
+	for i := range 1000 {
+		h.Need(fmt.Sprint("r", i), need)
+		h.Round(now)
+		now += time.Millisecond
+	}
+	messages := 0
+	for end := now + 10*Term; now < end; now += 10 * time.Millisecond {
+		messages += len(h.Round(now))
+	}
+	if rounds := 10 * 5; messages > 2*3*rounds {
+		t.Errorf("%d messages in ten terms, for 1,000 leases and 3 witnesses", messages)
+	}
+}
+
+// TestEndIsOfAMajorityOfEachList, counted from before it was asked, 1 % less than the term.
+func TestEndIsOfAMajorityOfEachList(t *testing.T) {
+	h := NewHolder(Term, 7, nil)
+	h.Need("r", Need{Witnesses: [][]crdt.PeerID{{"a", "b", "c"}, {"c", "d", ""}}})
+	grant := func(asked time.Duration, from crdt.PeerID) {
+		h.leases["r"].askAt = 0
+		out := h.Round(asked)
+		h.Take(asked+time.Second, from, Message{Life: 7, Number: out[0].Message.Number, Answers: []Answer{{Name: "r"}}})
+	}
+	for i, step := range []struct {
+		from crdt.PeerID
+		want time.Duration
+	}{{"a", 0}, {"b", 0}, {"d", 0}, {"c", 1 * time.Second}, {"a", 2 * time.Second}, {"b", 2 * time.Second}} {
+		asked := time.Duration(i) * time.Second
+		grant(asked, step.from)
+		want := step.want
+		if i >= 3 {
+			want += Counted(Term)
+		}
+		if got := h.End("r"); got != want {
+			t.Errorf("after %s granted what was asked at %v: %v, want %v", step.from, asked, got, want)
+		}
+	}
+	before := h.End("r")
+	h.Need("r", Need{Terms: Terms{1}, Witnesses: [][]crdt.PeerID{{"x"}}})
+	if got := h.End("r"); got != before {
+		t.Errorf("with other witnesses it is held until %v, and was until %v", got, before)
+	}
+}
+
+// TestNothingOfStrangersCounts: who is no witness, another life, a round that never was, a witness that claims an endless wait.
+func TestNothingOfStrangersCounts(t *testing.T) {
+	h := NewHolder(Term, 7, nil)
+	h.Need("r", Need{Witnesses: [][]crdt.PeerID{{"a"}}})
+	out := h.Round(time.Second)
+	number := out[0].Message.Number
+	yes := []Answer{{Name: "r"}, {Name: "other"}}
+	for from, m := range map[crdt.PeerID]Message{
+		"b": {Life: 7, Number: number, Answers: yes}, "a": {Life: 8, Number: number, Answers: yes},
+	} {
+		h.Take(time.Second, from, m)
+	}
+	h.Take(time.Second, "a", Message{Life: 7, Number: number + 1, Answers: yes})
+	if end := h.End("r"); end != 0 {
+		t.Errorf("held until %v", end)
+	}
+	h.Take(time.Second, "a", Message{Life: 7, Number: number, Answers: []Answer{{Name: "r", Verdict: Taken, Holder: "z", Wait: 1 << 62}}})
+	if due, _ := h.Due(); due > 2*Term {
+		t.Errorf("it waits until %v", due)
+	}
+}
