@@ -65,21 +65,31 @@ func (e *explanation) selectorFault(i int32) fault {
 		}
 	}
 	slices.SortFunc(missing, func(x, y Requirement) int { return cmp.Compare(x.Key, y.Key) })
-	return fault{Selector, "needs " + p.wants(missing), e.relabel(i, missing)}
+	return fault{Selector, "needs " + asksText(missing) + ", has " + p.instead(missing), e.relabel(i, missing)}
 }
 
-// wants says what requirements ask of a peer and what it has instead.
-func (p *Peer) wants(missing []Requirement) string {
+func asksText(missing []Requirement) string {
 	parts := make([]string, len(missing))
 	for n, r := range missing {
+		parts[n] = r.text()
+	}
+	return strings.Join(parts, " and ")
+}
+
+// instead says what a peer has where it does not meet requirements.
+func (p *Peer) instead(missing []Requirement) string {
+	var parts []string
+	for _, r := range missing {
 		value, labelled := p.Labels[r.Key]
+		part := "no " + r.Key
 		switch {
 		case r.Key == nameField:
-			parts[n] = r.text() + ", is " + p.Name
+			part = r.Key + "=" + p.Name
 		case labelled:
-			parts[n] = r.text() + ", has " + r.Key + "=" + value
-		default:
-			parts[n] = r.text() + ", has no " + r.Key
+			part = r.Key + "=" + value
+		}
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
 		}
 	}
 	return strings.Join(parts, " and ")
@@ -88,15 +98,26 @@ func (p *Peer) wants(missing []Requirement) string {
 func (e *explanation) affinityFault(i int32) fault {
 	p, terms := &e.peers[i], e.w.rules().Peers
 	var parts []string
+	var all []Requirement
 	var best change
 	for n := range terms {
 		missing := terms[n].allMissing(p)
-		parts = append(parts, p.wants(missing))
+		if len(missing) == 0 {
+			continue // an empty term, which holds for no peer
+		}
+		part := asksText(missing)
+		if len(missing) > 1 && len(terms) > 1 {
+			part = "(" + part + ")"
+		}
+		parts, all = append(parts, part), append(all, missing...)
 		if c := e.relabel(i, missing); c.text != "" && (best.text == "" || c.before(best)) {
 			best = c
 		}
 	}
-	return fault{Affinity, "needs " + strings.Join(parts, "; or "), best}
+	if len(parts) == 0 {
+		return fault{rule: Affinity, detail: "an empty affinity term holds for no peer"}
+	}
+	return fault{Affinity, "needs " + strings.Join(parts, " or ") + ", has " + p.instead(all), best}
 }
 
 func (e *explanation) taintFault(i int32) fault {

@@ -24,11 +24,12 @@ const (
 	easeLabel
 	easePort
 	easeRoom
-	easeMove
+	easeReturn
 	easeLower
+	easeNewPeer
+	easeMove
 	easeSkew
 	easeStart
-	easeReturn
 	easeNever // no one change is enough
 )
 
@@ -44,15 +45,15 @@ func (v View) Remedy(plan Plan, replica ReplicaID) string {
 	if e == nil || e.chosenAt != nowhere {
 		return ""
 	}
-	best := change{ease: easeNever}
+	best := e.newPeer()
 	for _, i := range e.orderFor(e.at) {
 		faults := e.faults(i)
+		if len(faults) == 0 {
+			return ""
+		}
 		if len(faults) == 1 && faults[0].change.text != "" && faults[0].change.before(best) {
 			best = faults[0].change
 		}
-	}
-	if best.ease == easeNever {
-		return e.newPeer()
 	}
 	return best.text
 }
@@ -122,11 +123,11 @@ func (r *Requirement) met() (value string, labelled, possible bool) {
 	return "", false, false
 }
 
-// newPeer is the change that is left where nothing helps on the peers that there are.
-func (e *explanation) newPeer() string {
+// newPeer is the change that is left where little helps on the peers that there are.
+func (e *explanation) newPeer() change {
 	rules := e.w.rules()
 	if e.w.Only != "" || len(rules.Near) > 0 || e.spreadsOrApart() {
-		return ""
+		return change{ease: easeNever}
 	}
 	var asks, labels []string
 	r := e.w.Request
@@ -158,10 +159,12 @@ func (e *explanation) newPeer() string {
 	if len(labels) > 0 {
 		text += " and the labels " + strings.Join(labels, ",")
 	}
-	return text
+	return change{ease: easeNewPeer, text: text}
 }
 
-// spreadsOrApart says whether it depends on more than its room and labels whether a new peer would be taken.
+// spreadsOrApart says whether it depends on more than its room and labels whether a new peer would do: on what else is in its zone.
 func (e *explanation) spreadsOrApart() bool {
-	return len(e.terms.even)+len(e.terms.apartFrom)+len(e.terms.barredBy) > 0
+	beyond := func(t *tally) bool { return t.key != hostKey }
+	return len(e.terms.even) > 0 || slices.ContainsFunc(e.terms.barredBy, beyond) ||
+		slices.ContainsFunc(e.terms.apartFrom, func(a asked) bool { return beyond(a.tally) })
 }

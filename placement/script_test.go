@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,16 +19,20 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 // TestScripts runs the scripts in testdata. A script is a list of steps: some lines in the
 // operator's words, a line "----", and what they print up to the next empty line.
 //
-//	peers p1 p2 room 2000m 4Gi [labels k=v,…] [fair|poor]   peers that are live
-//	lost|back|drain|poor|good PEERS
-//	workload NAME xN needs 250m 64Mi [revision R] [on k=v,…]   replicas that are wanted from now on
+//	peers p1 p2 room 2000m 4Gi [labels k=v,…] [devices gpu=2,…] [fair|poor]   peers that are live; kubernetes.io/hostname is their name
+//	lost|back|drain|cordon|uncordon|damp|poor|good PEERS
+//	label PEER k=v k-…
+//	taint PEER k=v:Effect [for 5m] | untaint PEER k
+//	workload NAME xN needs 250m 64Mi [revision R] [on k=v,…]   replicas that are wanted from now on, with the label app=NAME
+//	each NAME needs 250m 64Mi                                  one of it on each live peer that it is allowed on
+//	WORKLOAD RULE…                                             see script_rules_test.go
 //	delete NAME
 //	runs PEER REPLICA… [revision R] [starting] [stopping] [needs 250m 64Mi]
 //	gone PEER [REPLICA…]                                       instances that are no more
 //	refuses PEER REPLICA for 30s "reason"
 //	wait 30s
 //	carry-out [PEERS]                                          what the plan assigns to them runs, and is ready
-//	plan | why REPLICA | load                                  print
+//	plan | why REPLICA | fix REPLICA | load                    print
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -43,7 +48,7 @@ func runScript(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{view: View{Now: time.Unix(0, 0).UTC()}}
+	s := &script{view: View{Now: time.Unix(0, 0).UTC()}, asks: map[string]*Wanted{}}
 	var out bytes.Buffer
 	skipping := false
 	for n, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
@@ -80,17 +85,22 @@ func runScript(t *testing.T, file string) {
 // script is the state of a running script.
 type script struct {
 	view    View
+	asks    map[string]*Wanted // by workload: what its replicas have in common
 	printed bytes.Buffer
 }
 
 func (s *script) do(words []string) error {
 	verbs := map[string]func([]string) error{
 		"peers": s.peers, "workload": s.workload, "runs": s.runs, "refuses": s.refuses, "plan": s.plan, "why": s.why, "load": s.load,
-		"lost":  s.each(func(p *Peer) { p.Live = false }),
-		"back":  s.each(func(p *Peer) { p.Live = true }),
-		"drain": s.each(func(p *Peer) { p.Draining = true }),
-		"poor":  s.each(func(p *Peer) { p.Health = 2 }),
-		"good":  s.each(func(p *Peer) { p.Health = 0 }),
+		"label": s.label, "taint": s.taint, "untaint": s.untaint, "each": s.oneOnEach, "fix": s.fix,
+		"lost":     s.change(func(p *Peer) { p.Live = false }),
+		"back":     s.change(func(p *Peer) { p.Live = true }),
+		"drain":    s.change(func(p *Peer) { p.Draining = true }),
+		"cordon":   s.change(func(p *Peer) { p.Cordoned = true }),
+		"uncordon": s.change(func(p *Peer) { p.Cordoned, p.Draining = false, false }),
+		"damp":     s.change(func(p *Peer) { p.Damped = true }),
+		"poor":     s.change(func(p *Peer) { p.Health = 2 }),
+		"good":     s.change(func(p *Peer) { p.Health = 0 }),
 		"wait": func(args []string) error {
 			span, err := time.ParseDuration(args[0])
 			s.view.Now = s.view.Now.Add(span)
@@ -113,11 +123,13 @@ func (s *script) do(words []string) error {
 			return nil
 		},
 	}
-	verb, known := verbs[words[0]]
-	if !known {
-		return fmt.Errorf("unknown verb")
+	if verb, known := verbs[words[0]]; known {
+		return verb(words[1:])
 	}
-	return verb(words[1:])
+	if w, known := s.asks[words[0]]; known {
+		return s.rule(w, words[1:])
+	}
+	return fmt.Errorf("unknown verb")
 }
 
 // options splits arguments into names and the words after each keyword.
@@ -164,13 +176,14 @@ func amounts(words []string) (Resources, error) {
 }
 
 func (s *script) peers(args []string) error {
-	names, values, err := options(args, map[string]int{"room": 2, "labels": 1, "fair": 0, "poor": 0})
+	names, values, err := options(args, map[string]int{"room": 2, "labels": 1, "devices": 1, "fair": 0, "poor": 0})
 	if err != nil {
 		return err
 	}
 	room, err := amounts(values["room"])
 	for _, name := range names {
-		p := Peer{ID: PeerID(name), Name: name, Room: room, Labels: pairs(values["labels"]), Live: true}
+		p := Peer{ID: PeerID(name), Name: name, Room: room, Labels: map[string]string{"kubernetes.io/hostname": name}, Live: true, Devices: devices(values["devices"])}
+		maps.Copy(p.Labels, pairs(values["labels"]))
 		if _, fair := values["fair"]; fair {
 			p.Health = 1
 		}
@@ -182,7 +195,7 @@ func (s *script) peers(args []string) error {
 	return err
 }
 
-func (s *script) each(change func(*Peer)) func([]string) error {
+func (s *script) change(change func(*Peer)) func([]string) error {
 	return func(names []string) error {
 		for _, name := range names {
 			i := slices.IndexFunc(s.view.Peers, func(p Peer) bool { return p.Name == name })
@@ -208,16 +221,23 @@ func (s *script) workload(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.do([]string{"delete", names[0]}); err != nil {
-		return err
-	}
+	w := s.asked(names[0])
+	w.Revision, w.Request, w.NodeSelector = revisionOf(values), request, pairs(values["on"])
+	s.view.Wanted = slices.DeleteFunc(s.view.Wanted, func(other Wanted) bool { return other.Workload == w.Workload })
 	for i := range count {
-		s.view.Wanted = append(s.view.Wanted, Wanted{
-			Replica: ReplicaID(fmt.Sprintf("%s-%d", names[0], i)), Workload: WorkloadID(names[0]), Revision: revisionOf(values),
-			Request: request, NodeSelector: pairs(values["on"]),
-		})
+		w := *w
+		w.Replica = ReplicaID(fmt.Sprintf("%s-%d", names[0], i))
+		s.view.Wanted = append(s.view.Wanted, w)
 	}
 	return nil
+}
+
+// asked is what the replicas of a workload have in common.
+func (s *script) asked(name string) *Wanted {
+	if s.asks[name] == nil {
+		s.asks[name] = &Wanted{Workload: WorkloadID(name), Rules: &Rules{Namespace: "default", Labels: map[string]string{"app": name}}}
+	}
+	return s.asks[name]
 }
 
 func revisionOf(values map[string][]string) Revision {
@@ -239,7 +259,7 @@ func (s *script) runs(args []string) error {
 		held := Incumbent{Replica: ReplicaID(replica), Revision: revisionOf(values), Peer: PeerID(names[0]), Request: request, Ready: !starting, Stopping: stopping}
 		for _, w := range s.view.Wanted {
 			if values["needs"] == nil && w.Replica == held.Replica {
-				held.Request = w.Request
+				held.Request, held.Ports, held.Devices = w.Request, w.Ports, w.Devices
 			}
 		}
 		s.view.Incumbents = append(s.view.Incumbents, held)

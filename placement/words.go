@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// hostKey is the label by which each peer is a domain of its own.
+const hostKey = "kubernetes.io/hostname"
+
 // termFaults are the faults of what depends on other replicas, and of ports.
 func (e *explanation) termFaults(i int32) []fault {
 	t := e.terms
@@ -23,12 +26,12 @@ func (e *explanation) termFaults(i int32) []fault {
 	}
 	for n := range t.apartFrom {
 		if a := &t.apartFrom[n]; t.besides(a.tally, i, a.self) > 0 {
-			all = append(all, e.apartFault(i, a.tally, e.selectedIn, "must be apart from %s in %s"))
+			all = append(all, e.apartFault(i, a.tally, e.selectedIn, "must be apart from %s %s"))
 		}
 	}
 	for _, tally := range t.barredBy {
 		if t.barring(tally, i) > 0 && !t.owns(tally) {
-			all = append(all, e.apartFault(i, tally, e.barringIn, "%s in %s must be apart from it"))
+			all = append(all, e.apartFault(i, tally, e.barringIn, "%s %s must be apart from it"))
 		}
 	}
 	for _, even := range t.even {
@@ -99,11 +102,14 @@ func (e *explanation) nearFault(i int32, a *asked) fault {
 // apartFault names those that are too near. The text takes their names and the domain.
 func (e *explanation) apartFault(i int32, t *tally, who func(*tally, int32) []ReplicaID, text string) fault {
 	domain := t.domain[i]
-	where := t.key + "=" + t.values[domain]
+	where, out := "in "+t.key+"="+t.values[domain], "out of "+t.key+"="+t.values[domain]
+	if t.key == hostKey {
+		where, out = "on "+e.nameOf(i), "off "+e.nameOf(i)
+	}
 	names := who(t, domain)
 	f := fault{rule: Apart, detail: fmt.Sprintf(text, namesText(names), where)}
 	if len(names) == 1 {
-		f.change = change{easeMove, 1, fmt.Sprintf("move %s out of %s", names[0], where)}
+		f.change = change{easeMove, 1, fmt.Sprintf("move %s %s", names[0], out)}
 	}
 	return f
 }
@@ -184,23 +190,23 @@ func (e *explanation) preferences(i int32) string {
 	}
 	for n := range r.PreferPeers {
 		if term := &r.PreferPeers[n]; !term.holds(p) && term.holds(&e.peers[e.chosenAt]) {
-			against["not "+requirementsText(append(slices.Clone(term.Labels), term.Names...))] = true
+			against["lacks "+requirementsText(append(slices.Clone(term.Labels), term.Names...))+", which is preferred"] = true
 		}
 	}
 	for n := range t.preferred {
 		w := &t.preferred[n]
 		if here, there := t.preferring(w, i), t.preferring(w, e.chosenAt); here*w.weight < there*w.weight {
-			against[fmt.Sprintf("%s are %d near by, %d near %s", w.what(), here, there, e.nameOf(e.chosenAt))] = true
+			against[fmt.Sprintf("has %d of %s by %s, %s has %d", here, w.what(), w.key, e.nameOf(e.chosenAt), there)] = true
 		}
 	}
 	for _, even := range t.uneven {
 		if here, there := even.unevenness(i), even.unevenness(e.chosenAt); here > there {
-			against[fmt.Sprintf("skew of %s over %s", even.what(), even.spread.TopologyKey)] = true
+			against[fmt.Sprintf("spreads %s less evenly by %s", even.what(), even.spread.TopologyKey)] = true
 		}
 	}
 	for _, tally := range t.pulledBy {
 		if pullAt(tally, i) < pullAt(tally, e.chosenAt) {
-			against["others with preferences are elsewhere"] = true
+			against["others prefer it where "+e.nameOf(e.chosenAt)+" is"] = true
 		}
 	}
 	return strings.Join(slices.Sorted(maps.Keys(against)), "; ")
