@@ -158,7 +158,7 @@ func (m *balancing) movable(i, from, to int32) bool {
 	if m.rule[i] != Stays || s.soft || w.Only != "" || !m.incumbents[s.at].Ready || m.moving[m.groups.of[i]] >= max(1, w.MostMoving) {
 		return false
 	}
-	return w.Request.fits(m.sites[to].left) && m.sites[to].fullness(loadOf(w.Request)) < m.full[from] &&
+	return w.Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
 		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
 }
 
@@ -193,7 +193,7 @@ func (m *balancing) move(i, from, to int32) {
 	at := slices.Index(m.on[from], i)
 	m.on[from] = slices.Delete(m.on[from], at, at+1)
 	m.on[to] = append(m.on[to], i)
-	m.sites[from].load = m.sites[from].load.minus(loadOf(m.wanted[i].Request))
+	m.sites[from].load = m.sites[from].load.minus(m.loads[i])
 	m.settle(i, to, Rebalance)
 	if m.from == nil {
 		m.from = map[int32]int32{}

@@ -29,6 +29,7 @@ type board struct {
 	wantedAt map[ReplicaID]int32
 	order    []int32 // the wanted ones by Replica
 	seeds    []seed  // of wanted; zero until they are needed
+	loads    []load  // of wanted
 	groups   groups
 
 	incumbents []Incumbent // in no order
@@ -101,8 +102,9 @@ func (b *board) seedAt(i int32) *seed {
 func (b *board) indexWanted() {
 	b.wantedAt = make(map[ReplicaID]int32, len(b.wanted))
 	b.seeds, b.stay = make([]seed, len(b.wanted)), make([]stay, len(b.wanted))
-	b.order = make([]int32, len(b.wanted))
+	b.order, b.loads = make([]int32, len(b.wanted)), make([]load, len(b.wanted))
 	for i := range b.wanted {
+		b.loads[i] = loadOf(b.wanted[i].Request)
 		b.wantedAt[b.wanted[i].Replica] = int32(i)
 		b.order[i] = int32(i)
 	}
@@ -141,6 +143,18 @@ func (b *board) link(at int32) {
 		b.heldFor[at] = i
 		b.next[at], b.firstOf[i] = b.firstOf[i], at
 	}
+}
+
+// unlink undoes link, but for the room.
+func (b *board) unlink(at int32) {
+	if i := b.heldFor[at]; i >= 0 {
+		link := &b.firstOf[i]
+		for *link != at {
+			link = &b.next[*link]
+		}
+		*link = b.next[at]
+	}
+	b.incumbents[at], b.heldBy[at], b.heldFor[at], b.next[at] = Incumbent{}, nowhere, -1, -1
 }
 
 func (b *board) indexRefusals(v View) {

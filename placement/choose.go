@@ -90,7 +90,7 @@ func (r *round) ask(i int32) *asking {
 	r.turnTo(r.groups.of[i])
 	r.sow()
 	a := &r.asked
-	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: loadOf(w.Request), avoid: nowhere}
+	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: r.loads[i], avoid: nowhere}
 	a.needs = w.Request.needs()
 	a.replicas = uint64(len(r.groups.members[r.group]))
 	if a.ground.weight > r.heaviest*a.replicas {

@@ -255,7 +255,7 @@ func (d *displacing) oust(v, peer, by int32) {
 	d.place[v], d.rule[v] = nowhere, ""
 	d.count[peer]--
 	s := &d.sites[peer]
-	s.load = s.load.minus(loadOf(d.wanted[v].Request))
+	s.load = s.load.minus(d.loads[v])
 	at := slices.Index(d.on[peer], v)
 	d.on[peer] = slices.Delete(d.on[peer], at, at+1)
 	delete(d.makes, v)

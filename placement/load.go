@@ -54,6 +54,7 @@ func (b *board) takesNew(p *Peer) bool {
 // shareOut works out each peer's fair share: of all that runs or is to run on peers that take new replicas, each is to have as much as
 // its part of their room, a peer in fair health half of that and one in poor health an eighth.
 func (b *board) shareOut() {
+	b.rules() // that know whether all are damped
 	rooms := make([]load, len(b.peers))
 	var all, asked load
 	for i := range b.peers {
@@ -64,7 +65,7 @@ func (b *board) shareOut() {
 	}
 	for _, i := range b.order {
 		if p := b.stay[i].peer; p == nowhere || b.takesNew(&b.peers[p]) {
-			asked = asked.plus(loadOf(b.wanted[i].Request))
+			asked = asked.plus(b.loads[i])
 		}
 	}
 	for i := range b.sites {

@@ -203,7 +203,7 @@ func (b *board) rankGroups(entries []entry) {
 func (b *board) loadKept() {
 	for _, i := range b.order {
 		if p := b.place[i]; p != nowhere {
-			b.sites[p].load = b.sites[p].load.plus(loadOf(b.wanted[i].Request))
+			b.sites[p].load = b.sites[p].load.plus(b.loads[i])
 		}
 	}
 }
@@ -261,7 +261,7 @@ func (b *board) settle(i, peer int32, rule Rule) {
 	if !held {
 		s.left = s.left.less(b.wanted[i].Request)
 	}
-	s.load = s.load.plus(loadOf(b.wanted[i].Request))
+	s.load = s.load.plus(b.loads[i])
 	b.put(i, peer, held)
 }
 
