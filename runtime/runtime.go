@@ -18,6 +18,9 @@ type Spec struct {
 	Hostname   string
 	Note       []byte // the caller's own record; given back by List, also after a restart
 	Containers []Container
+
+	// Bounded says that nothing of it may run but until a deadline given by Bound.
+	Bounded bool
 }
 
 // Container is one container of an instance.
@@ -120,6 +123,7 @@ type Status struct {
 type Instance struct {
 	Spec       Spec
 	Containers []Status
+	Until      time.Duration // its deadline, as given to Bound; 0: there is none
 }
 
 // Usage is what a container uses now.
@@ -158,6 +162,11 @@ type Runtime interface {
 	Start(ctx context.Context, id InstanceID, container string, generation uint64) (Status, error)
 	// Stop ends a container: SIGTERM (or the image's stop signal), after grace SIGKILL. It returns once it has exited.
 	Stop(ctx context.Context, id InstanceID, container string, grace time.Duration) (Status, error)
+	// Bound gives instances deadlines, by the clock of the machine that counts suspends (CLOCK_BOOTTIME on Linux): from then on nothing
+	// of the instance runs, also when the program that called is stopped or dead. What still runs is killed, and its exit handed over
+	// like any other. A later call replaces a deadline, Unbounded lifts it; unknown instances are passed over. Start fails with Overdue for an
+	// instance whose deadline has passed, and for a Bounded one without.
+	Bound(ctx context.Context, bounds []Bound) error
 	// Remove ends all that remains of an instance, and forgets it. An unknown one is no error.
 	Remove(ctx context.Context, id InstanceID) error
 	// List gives all instances, also those of an earlier life of the program. Sorted by ID.
@@ -170,6 +179,15 @@ type Runtime interface {
 	Stats(ctx context.Context, id InstanceID, container string) (Usage, error)
 }
 
+// Bound is a deadline of an instance.
+type Bound struct {
+	Instance InstanceID
+	Until    time.Duration
+}
+
+// Unbounded is the Until of no deadline.
+const Unbounded time.Duration = 1<<63 - 1
+
 // Reason is the closed set of causes for which a runtime fails.
 type Reason string
 
@@ -181,6 +199,7 @@ const (
 	NoDisk       Reason = "DiskFull"
 	NotFound     Reason = "NotFound" // no such instance or container, or not running
 	Stale        Reason = "Stale"    // an older generation than the newest
+	Overdue      Reason = "Overdue"  // the instance may not run any more, or not yet: see Bound
 	Failed       Reason = "Failed"   // anything else; the text says what
 )
 

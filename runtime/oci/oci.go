@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shoal/runtime"
+	"shoal/runtime/supervise"
 )
 
 // Config is where a Runtime keeps its things and whom it asks.
@@ -33,6 +34,7 @@ type Runtime struct {
 	exited  func(runtime.Status)
 	cgroups hierarchies
 	boot    string
+	guard   *supervise.Guard
 
 	mu        sync.Mutex
 	instances map[runtime.InstanceID]*instance
@@ -48,6 +50,7 @@ var _ runtime.Runtime = (*Runtime)(nil)
 type instance struct {
 	record
 	containers map[string]*container
+	unbounded  bool // its deadline was lifted in this life
 	furnished  bool // this life has made or checked its network, namespaces and mounts
 	removed    chan struct{}
 }
@@ -93,6 +96,9 @@ func New(config Config, exited func(runtime.Status)) (*Runtime, error) {
 		instances: map[runtime.InstanceID]*instance{},
 		wake:      make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	if r.guard, err = supervise.OpenGuard(config.Dir); err != nil {
+		return fail(err)
+	}
 	if err := r.adopt(); err != nil {
 		return fail(err)
 	}
@@ -113,6 +119,7 @@ func (r *Runtime) Close() {
 	r.closed = true
 	close(r.done)
 	r.mu.Unlock()
+	r.guard.Close()
 	r.workers.Wait()
 }
 
@@ -159,6 +166,7 @@ func (r *Runtime) List(context.Context) ([]runtime.Instance, error) {
 	all := make([]runtime.Instance, 0, len(r.instances))
 	for _, in := range r.instances {
 		one := runtime.Instance{Spec: in.Spec}
+		one.Until, _ = r.guard.Until(string(in.Spec.Instance))
 		for _, c := range in.Spec.Containers {
 			one.Containers = append(one.Containers, r.statusOf(in, in.containers[c.Name]))
 		}

@@ -18,6 +18,7 @@ import (
 	"shoal/runtime"
 	"shoal/runtime/oci"
 	"shoal/runtime/runtimetest"
+	"shoal/runtime/supervise"
 )
 
 func TestMain(m *testing.M) {
@@ -300,6 +301,7 @@ func TestConformance(t *testing.T) {
 				w.rt = rt
 				return rt
 			},
+			Now:       supervise.Uptime,
 			Container: script,
 			Kill: func(status runtime.Status) {
 				if err := unix.Kill(status.PID, unix.SIGKILL); err != nil {

@@ -46,6 +46,8 @@ func (r *Runtime) mayStart(in *instance, c *container, generation uint64) (statu
 		return status, true, because(runtime.NotFound, "it is not prepared")
 	case c.Status.Phase == runtime.Running && c.Status.Generation == generation:
 		return r.statusOf(in, c), true, nil
+	case r.overdue(in):
+		return status, true, errOverdue
 	case generation <= c.Status.Generation:
 		return status, true, because(runtime.Stale, "generation %d is not above %d", generation, c.Status.Generation)
 	case c.Status.Phase == runtime.Running:
@@ -115,8 +117,14 @@ func (r *Runtime) launch(in *instance, i int, c *container, output *os.File) err
 	}
 	defer null.Close()
 	process.Stdin = null
-	if err := made.Run(process); err != nil {
+	if err := made.Start(process); err != nil {
 		r.clean(c.Status)
+		return explain(err)
+	}
+	// Making a container takes a while, and this program may have been stopped in it.
+	if err := r.release(in, made); err != nil {
+		r.clean(c.Status)
+		_, _ = process.Wait()
 		return explain(err)
 	}
 	pid, err := process.Pid()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shoal/runtime"
+	"shoal/runtime/supervise"
 )
 
 // afterKill is how long a killed process may take to be gone: it may have a lot of memory to give back, or be stuck in
@@ -129,6 +130,9 @@ func (r *Runtime) Remove(ctx context.Context, id runtime.InstanceID) error {
 		}
 	}
 	if err := r.erase(id); err != nil {
+		return wrap("remove", string(id), err)
+	}
+	if err := r.guard.Set([]supervise.Deadline{{Name: string(id), Until: -1}}); err != nil {
 		return wrap("remove", string(id), err)
 	}
 	r.mu.Lock()

@@ -131,6 +131,8 @@ func (f *Fake) Start(ctx context.Context, id runtime.InstanceID, name string, ge
 		return runtime.Status{}, fail(Start, subject, runtime.NotFound, "it is not prepared")
 	case c.status.Phase == runtime.Running && c.status.Generation == generation:
 		return c.status, late
+	case m.instances[id].overdue(m.Now()):
+		return runtime.Status{}, fail(Start, subject, runtime.Overdue, "it may not run now")
 	case generation <= c.status.Generation:
 		return runtime.Status{}, fail(Start, subject, runtime.Stale, fmt.Sprintf("generation %d is not above %d", generation, c.status.Generation))
 	case c.status.Phase == runtime.Running:
@@ -231,7 +233,24 @@ func (f *Fake) Remove(ctx context.Context, id runtime.InstanceID) error {
 				m.end(c, 137, "Error")
 			}
 		}
+		if in.guard != nil {
+			in.guard.Stop()
+		}
 		delete(m.instances, id)
+	}
+	return late
+}
+
+// Bound implements runtime.Runtime.
+func (f *Fake) Bound(ctx context.Context, bounds []runtime.Bound) error {
+	late, err := f.enter(ctx, Bound, "")
+	if err != nil {
+		return err
+	}
+	m := f.machine
+	defer m.mu.Unlock()
+	for _, b := range bounds {
+		m.bound(b.Instance, b.Until)
 	}
 	return late
 }

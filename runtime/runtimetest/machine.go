@@ -21,6 +21,7 @@ const (
 	Stop    Verb = "stop"
 	Remove  Verb = "remove"
 	Exec    Verb = "exec"
+	Bound   Verb = "bound"
 )
 
 // Behaviour is what a container's program does by itself. The zero value runs until it is told to stop, and then
@@ -45,6 +46,7 @@ type Machine struct {
 	behaviour func(runtime.InstanceID, runtime.Container) Behaviour
 	delays    map[Verb]time.Duration
 	images    map[string]bool // nil: every image is here
+	made      time.Time
 }
 
 // Failure is how one call is made to fail.
@@ -56,6 +58,9 @@ type Failure struct {
 
 type instance struct {
 	spec       runtime.Spec
+	until      time.Duration // its deadline by Machine.Now; 0 for none
+	lifted     bool          // by Unbounded
+	guard      *time.Timer
 	address    netip.Addr
 	containers map[string]*container
 }
@@ -73,7 +78,7 @@ type container struct {
 // NewMachine returns a machine with nothing on it. Instances get addresses from first upwards.
 func NewMachine(first netip.Addr) *Machine {
 	return &Machine{
-		instances: map[runtime.InstanceID]*instance{}, next: first,
+		instances: map[runtime.InstanceID]*instance{}, next: first, made: time.Now(),
 		failures: map[Verb][]Failure{}, calls: map[Verb]int{}, delays: map[Verb]time.Duration{},
 		behaviour: func(runtime.InstanceID, runtime.Container) Behaviour { return Behaviour{} },
 	}
@@ -113,7 +118,7 @@ func (m *Machine) list() []runtime.Instance {
 	var all []runtime.Instance
 	for _, id := range m.sorted() {
 		in := m.instances[id]
-		one := runtime.Instance{Spec: in.spec}
+		one := runtime.Instance{Spec: in.spec, Until: in.until}
 		for _, c := range in.spec.Containers {
 			one.Containers = append(one.Containers, in.containers[c.Name].status)
 		}
@@ -135,12 +140,56 @@ func (m *Machine) PowerOff() {
 	defer m.mu.Unlock()
 	m.life = nil
 	for _, in := range m.instances {
+		in.until = 0
 		for _, c := range in.containers {
 			if c.status.Phase == runtime.Running {
 				m.end(c, -1, "Lost")
 			}
 		}
 	}
+}
+
+// Now is the clock that deadlines are of. It counts on whether or not a program lives.
+func (m *Machine) Now() time.Duration { return time.Since(m.made) + time.Hour }
+
+// bound sets an instance's deadline, which the machine keeps also when the program is dead. The lock is held.
+func (m *Machine) bound(id runtime.InstanceID, until time.Duration) {
+	in := m.instances[id]
+	if in == nil {
+		return
+	}
+	if in.guard != nil {
+		in.guard.Stop()
+	}
+	if in.lifted = until == runtime.Unbounded; in.lifted {
+		in.until = 0
+		return
+	}
+	in.until = max(until, 1)
+	in.guard = time.AfterFunc(until-m.Now(), func() { m.enforce(id, in) })
+}
+
+// enforce ends what is overdue, and tells the program.
+func (m *Machine) enforce(id runtime.InstanceID, in *instance) {
+	m.mu.Lock()
+	var names []string
+	if m.instances[id] == in && in.overdue(m.Now()) {
+		for _, c := range in.spec.Containers {
+			names = append(names, c.Name)
+		}
+	}
+	m.mu.Unlock()
+	for _, name := range names {
+		m.finish(id, name, 0, 137, "Error")
+	}
+}
+
+// overdue says whether nothing of an instance may run now.
+func (in *instance) overdue(now time.Duration) bool {
+	if in.until == 0 {
+		return in.spec.Bounded && !in.lifted
+	}
+	return now >= in.until
 }
 
 // Behave says what the programs of containers started from now on do.

@@ -26,6 +26,8 @@ type Harness struct {
 	Open func(exited func(runtime.Status)) runtime.Runtime
 	// Container makes the container that does as program says.
 	Container func(program Program) runtime.Container
+	// Now is the clock of deadlines.
+	Now func() time.Duration
 	// Kill ends a running container from outside with SIGKILL.
 	Kill func(status runtime.Status)
 }
@@ -43,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Exit", (*suite).exit}, {"Kill", (*suite).kill}, {"Stop", (*suite).stop}, {"StopStubborn", (*suite).stubborn},
 		{"Remove", (*suite).remove}, {"Unknown", (*suite).unknown}, {"Exec", (*suite).exec}, {"Logs", (*suite).logs},
 		{"Follow", (*suite).follow}, {"Adopt", (*suite).adopt}, {"Several", (*suite).several},
+		{"Deadline", (*suite).deadline}, {"DeadlineOfTheDead", (*suite).deadlineOfTheDead}, {"Bounded", (*suite).bounded},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) {

@@ -30,6 +30,7 @@ func TestConformance(t *testing.T) {
 		})
 		return runtimetest.Harness{
 			Open: func(exited func(runtime.Status)) runtime.Runtime { return machine.Open(exited) },
+			Now:  machine.Now,
 			Container: func(p runtimetest.Program) runtime.Container {
 				args, _ := json.Marshal(p)
 				return runtime.Container{Image: "test", Args: []string{string(args)}}

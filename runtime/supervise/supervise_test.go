@@ -19,6 +19,7 @@ import (
 
 // This test binary is also the supervisor and its main process, chosen by the environment.
 func TestMain(m *testing.M) {
+	Guarding()
 	switch os.Getenv("SHOAL_TEST_ROLE") {
 	case "supervisor":
 		if os.Getenv("SHOAL_TEST_DEPTH") != "" {
