@@ -226,7 +226,7 @@ func TestRefusals(t *testing.T) {
 		{400, "PATCH", deploymentsPath + "/web", "application/json-patch+json", `[{"op":"remove","path":"/x"}]`, "there is no x"},
 		{422, "PATCH", deploymentsPath + "/web/scale", "application/merge-patch+json", `{"spec":{"replicas":10001}}`, "from 0 to 10000"},
 		{405, "POST", "/api/v1/namespaces/default/pods", "", "{}", "create a Deployment instead"},
-		{405, "DELETE", "/api/v1/nodes/p1", "", "", "cannot be deleted"},
+		{403, "DELETE", "/api/v1/nodes/p1", "", "", "to remove the peer, run 'shoal leave' on it"},
 		{403, "DELETE", "/api/v1/namespaces/default", "", "", "always exists"},
 		{404, "DELETE", "/api/v1/namespaces/default/pods/web-9", "", "", "not found"},
 		{400, "GET", "/api/v1/pods?fieldSelector=spec.x%3D1", "", "", "is not supported for pods"},

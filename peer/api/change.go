@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,10 +75,18 @@ func (r *reading) form() object {
 
 // plain is the object as it is served, without status and resourceVersion.
 func (r *reading) plain() object {
-	if r.current.Live {
+	if r.current.Live && r.resource != nodes {
 		return intent(r.current)
 	}
 	return r.form()
+}
+
+// intended are the fields to keep of those that a whole object has as it is served and then changed.
+func (r *reading) intended(fields map[crdt.Path]json.RawMessage) (map[crdt.Path]json.RawMessage, error) {
+	if r.resource != nodes {
+		return fields, nil
+	}
+	return r.view.intended(r.current, maps.Clone(fields))
 }
 
 // exists says whether the object can be read, which a namespace can that nobody has written.

@@ -46,6 +46,10 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	if tree == nil {
 		return t.missing(t.name)
 	}
+	if !held.current.Live && t.resource != namespaces {
+		return failure(http.StatusForbidden, "Forbidden", fmt.Sprintf("nobody wrote %s %s: there is nothing to delete%s", t.singular, t.name,
+			map[bool]string{true: "; to remove the peer, run 'shoal leave' on it"}[t.resource == nodes]))
+	}
 	uid := fmt.Sprint(dig(tree, "metadata", "uid"))
 	if p := options.Preconditions; p.UID != "" && p.UID != uid || p.ResourceVersion != "" && p.ResourceVersion != dig(tree, "metadata", "resourceVersion") {
 		return conflict(fmt.Sprintf("%s %q is not the one that was to be deleted", t.qualified(), t.name))
@@ -76,15 +80,17 @@ func (s *Server) deleteAll(ctx context.Context, t target, c change) ([]crdt.OpID
 		if err != nil {
 			return nil, err
 		}
-		for _, o := range v.objects["Deployment"] {
-			if o.Key.Namespace != t.name {
-				continue
+		for _, res := range writables() {
+			for _, o := range v.objects[res.kind] {
+				if o.Key.Namespace != t.name {
+					continue
+				}
+				op, err := s.deleteOne(ctx, res, o.Key, c)
+				if err != nil {
+					return nil, err
+				}
+				ops = append(ops, op...)
 			}
-			op, err := s.deleteOne(ctx, deployments, o.Key, c)
-			if err != nil {
-				return nil, err
-			}
-			ops = append(ops, op...)
 		}
 	}
 	op, err := s.deleteOne(ctx, t.resource, t.key(), c)
@@ -118,26 +124,45 @@ func (s *Server) restartPod(w http.ResponseWriter, r *http.Request, t target) er
 		return t.missing(t.name)
 	}
 	if !isDryRun(r) && replica.Wanted {
-		mark, _ := json.Marshal(time.Now().UTC().Format(time.RFC3339Nano))
-		acks, err := parseAcks(r)
-		if err != nil {
-			return err
-		}
-		c := change{key: replica.Workload, manager: "shoal-restart", acks: acks.peers, compute: func(held *reading) ([]crdt.Change, error) {
-			if !held.exists() {
-				return nil, t.missing(t.name)
-			}
-			return []crdt.Change{{Path: restartPath(replica.Ordinal), Value: mark}}, nil
-		}}
-		done, after, err := s.change(r.Context(), deployments, c)
-		if err == nil {
-			err = s.await(r.Context(), w, after, acks, done.ops)
-		}
-		if err != nil {
+		if err := s.markReplica(w, r, replica); err != nil {
 			return err
 		}
 	}
 	v.sign(w)
 	writeJSON(w, http.StatusOK, success(http.StatusOK, &Details{Name: t.name, Kind: t.plural, UID: podUID(replica, newest(replica))}))
+	return nil
+}
+
+// markReplica writes the mark by which one replica gets a revision of its own.
+func (s *Server) markReplica(w http.ResponseWriter, r *http.Request, replica control.ReplicaView) error {
+	mark, _ := json.Marshal(time.Now().UTC().Format(time.RFC3339Nano))
+	acks, err := parseAcks(r)
+	if err != nil {
+		return err
+	}
+	res := workloadResource(replica.Workload.Kind)
+	if res == nil {
+		return notAllowed("%s belongs to no workload that could replace it", podName(replica))
+	}
+	c := change{key: replica.Workload, manager: "shoal-restart", acks: acks.peers, compute: func(held *reading) ([]crdt.Change, error) {
+		if !held.exists() {
+			return nil, res.missing(replica.Workload.Name)
+		}
+		return []crdt.Change{{Path: restartPath(replica), Value: mark}}, nil
+	}}
+	done, after, err := s.change(r.Context(), res, c)
+	if err != nil {
+		return err
+	}
+	return s.await(r.Context(), w, after, acks, done.ops)
+}
+
+// workloadResource is the resource of a kind that runs replicas; nil for others.
+func workloadResource(kind string) *resource {
+	for _, res := range []*resource{deployments, daemonsets} {
+		if res.kind == kind {
+			return res
+		}
+	}
 	return nil
 }

@@ -19,7 +19,7 @@ var writeVerbs = []string{"create", "delete", "get", "list", "patch", "update", 
 
 var deployments = &resource{
 	group: "apps", kind: "Deployment", plural: "deployments", singular: "deployment", short: []string{"deploy"},
-	namespaced: true, writable: true, verbs: writeVerbs, needs: needs{objects: true, replicas: true},
+	namespaced: true, writable: true, verbs: writeVerbs, needs: needs{objects: true, replicas: true}, alone: true,
 	objects: deploymentObjects,
 	columns: []column{{"Name", "string", 0}, {"Ready", "string", 0}, {"Up-to-date", "integer", 0}, {"Available", "integer", 0},
 		{"Age", "string", 0}, {"Containers", "string", 1}, {"Images", "string", 1}, {"Condition", "string", 1}},
@@ -66,11 +66,16 @@ func uid(parts ...string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
 }
 
-func deploymentObjects(v *view) []object {
-	byWorkload := map[crdt.Key][]control.ReplicaView{}
+func (v *view) byWorkload() map[crdt.Key][]control.ReplicaView {
+	all := map[crdt.Key][]control.ReplicaView{}
 	for _, r := range v.replicas {
-		byWorkload[r.Workload] = append(byWorkload[r.Workload], r)
+		all[r.Workload] = append(all[r.Workload], r)
 	}
+	return all
+}
+
+func deploymentObjects(v *view) []object {
+	byWorkload := v.byWorkload()
 	var list []object
 	for _, o := range v.objects["Deployment"] {
 		tree := intent(o)
@@ -215,6 +220,14 @@ func condition(kind string, holds bool, yes, no, message string) object {
 }
 
 func deploymentRow(o object) []any {
+	names, images := containersOf(o)
+	return []any{dig(o, "metadata", "name"),
+		fmt.Sprintf("%v/%v", dig(o, "status", "readyReplicas"), wantedReplicas(o)),
+		dig(o, "status", "updatedReplicas"), dig(o, "status", "availableReplicas"), ageOf(o), names, images, conditionNames(o)}
+}
+
+// containersOf are the names and images in a workload's template.
+func containersOf(o object) (string, string) {
 	var names, images []string
 	list, _ := dig(o, "spec", "template", "spec", "containers").([]any)
 	for _, item := range list {
@@ -222,10 +235,7 @@ func deploymentRow(o object) []any {
 		names = append(names, fmt.Sprint(orEmpty(c["name"])))
 		images = append(images, fmt.Sprint(orEmpty(c["image"])))
 	}
-	return []any{dig(o, "metadata", "name"),
-		fmt.Sprintf("%v/%v", dig(o, "status", "readyReplicas"), wantedReplicas(o)),
-		dig(o, "status", "updatedReplicas"), dig(o, "status", "availableReplicas"), ageOf(o),
-		strings.Join(names, ","), strings.Join(images, ","), conditionNames(o)}
+	return strings.Join(names, ","), strings.Join(images, ",")
 }
 
 // conditionNames are the conditions that a reader should look at.
@@ -271,8 +281,12 @@ func namespaceObjects(v *view) []object {
 		list, there[o.Key.Name] = append(list, tree), true
 	}
 	implied := []string{manifest.DefaultNamespace}
-	for _, o := range v.objects["Deployment"] {
-		implied = append(implied, o.Key.Namespace)
+	for _, kind := range sortedNames(v.objects) {
+		for _, o := range v.objects[kind] {
+			if o.Key.Namespace != "" {
+				implied = append(implied, o.Key.Namespace)
+			}
+		}
 	}
 	for _, name := range implied {
 		if !there[name] {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"sort"
@@ -9,25 +10,142 @@ import (
 	"shoal/crdt"
 	"shoal/gossip"
 	"shoal/peer/control"
+	"shoal/peer/manifest"
 )
 
+// nodes are what peers say of themselves, with what users say of them over it.
 var nodes = &resource{
 	kind: "Node", plural: "nodes", singular: "node", short: []string{"no"},
-	verbs: readVerbs,
-	objects: func(v *view) []object {
-		var list []object
-		for _, m := range v.members {
-			list = append(list, v.node(m))
-		}
-		sort.Slice(list, func(i, j int) bool { return nameOf(list[i]) < nameOf(list[j]) })
-		return list
-	},
+	writable: true, verbs: writeVerbs, needs: needs{objects: true},
+	objects: nodeObjects,
+	fields:  []string{"spec.unschedulable"},
 	columns: []column{{"Name", "string", 0}, {"Status", "string", 0}, {"CPU", "string", 0}, {"Memory", "string", 0},
-		{"Address", "string", 0}, {"Subnet", "string", 1}, {"Peer", "string", 1}},
+		{"Address", "string", 0}, {"Zone", "string", 1}, {"Taints", "string", 1}, {"Subnet", "string", 1}, {"Peer", "string", 1}},
 	row: func(o object) []any {
-		return []any{dig(o, "metadata", "name"), nodeWord(o), dig(o, "status", "allocatable", "cpu"), dig(o, "status", "allocatable", "memory"),
-			nodeAddress(o), orNone(dig(o, "spec", "podCIDR")), dig(o, "metadata", "annotations", "shoal/peer")}
+		return []any{dig(o, "metadata", "name"), nodeWord(o), orNone(dig(o, "status", "allocatable", "cpu")), orNone(dig(o, "status", "allocatable", "memory")),
+			nodeAddress(o), orNone(labelsOf(o)[zoneLabel]), orNone(taintsText(o)), orNone(dig(o, "spec", "podCIDR")), orNone(dig(o, "metadata", "annotations", manifest.PeerAnnotation))}
 	},
+}
+
+const zoneLabel = "topology.kubernetes.io/zone"
+
+func nodeObjects(v *view) []object {
+	written := map[string]*crdt.Object{}
+	for i := range v.objects["Node"] {
+		written[v.objects["Node"][i].Key.Name] = &v.objects["Node"][i]
+	}
+	var list []object
+	for _, m := range v.members {
+		name := v.name(crdt.PeerID(m.ID))
+		list = append(list, v.merged(v.node(m), written[name]))
+		delete(written, name)
+	}
+	for _, name := range sortedNames(written) {
+		list = append(list, v.merged(unknownNode(name), written[name]))
+	}
+	sort.Slice(list, func(i, j int) bool { return nameOf(list[i]) < nameOf(list[j]) })
+	return list
+}
+
+// unknownNode is what is known of a peer of which there is nothing but what users say of it.
+func unknownNode(name string) object {
+	return object{"apiVersion": "v1", "kind": "Node", "metadata": object{"name": name, "labels": object{}, "annotations": object{}}, "spec": object{},
+		"status": object{"conditions": []any{object{"type": "Ready", "status": "Unknown", "reason": "NoSuchPeer", "message": "no peer of this name is known"}},
+			"addresses": []any{object{"type": "Hostname", "address": name}}}}
+}
+
+// merged lays what users wrote over what a peer says of itself.
+func (v *view) merged(own object, written *crdt.Object) object {
+	if written == nil {
+		return own
+	}
+	tree := intent(*written)
+	meta, spec := own["metadata"].(object), own["spec"].(object)
+	for name, value := range tree["metadata"].(object) {
+		below, isMap := value.(object)
+		switch {
+		case isMap && (name == "labels" || name == "annotations"):
+			for key, value := range below {
+				if key != manifest.PeerAnnotation {
+					meta[name].(object)[key] = value
+				}
+			}
+		default:
+			meta[name] = value
+		}
+	}
+	if wrote, ok := tree["spec"].(object); ok {
+		for name, value := range wrote {
+			if name != "unschedulable" || value == true {
+				spec[name] = value
+			}
+		}
+	}
+	if meta["annotations"].(object)[manifest.DrainAnnotation] == "true" {
+		spec["unschedulable"] = true
+	}
+	status := own["status"].(object)
+	status["conditions"] = append(status["conditions"].([]any), troubles(*written, v.invalid[written.Key])...)
+	return own
+}
+
+// intended turns the fields of a whole Node, as it is served and then changed, into those that users want of it: what the peer says
+// of itself is left out, and cannot be removed.
+func (v *view) intended(current crdt.Object, fields map[crdt.Path]json.RawMessage) (map[crdt.Path]json.RawMessage, error) {
+	held := map[crdt.Path]string{}
+	for _, f := range current.Fields {
+		held[f.Path] = string(f.Value)
+	}
+	for _, m := range v.members {
+		if v.name(crdt.PeerID(m.ID)) != current.Key.Name {
+			continue
+		}
+		own, err := manifest.Flatten("Node", v.node(m))
+		if err != nil {
+			return nil, internal(err)
+		}
+		for path, value := range own {
+			now, there := fields[path]
+			if _, written := held[path]; written {
+				continue
+			}
+			if !there && strings.HasPrefix(string(path), "metadata/labels/") {
+				return nil, badRequest("the label %s is the peer's own: it is set in the configuration of the agent, and can be given another value here, but not be removed",
+					strings.TrimPrefix(manifest.FieldPath(path), ".metadata.labels."))
+			}
+			if there && string(now) == string(value) {
+				delete(fields, path)
+			}
+		}
+	}
+	for _, none := range []crdt.Path{"spec", "metadata/labels", "metadata/annotations"} {
+		if value := string(fields[none]); value == "{}" {
+			delete(fields, none)
+		}
+	}
+	delete(fields, annotationPath(manifest.PeerAnnotation))
+	if held["spec/unschedulable"] == "true" && string(fields["spec/unschedulable"]) != "true" {
+		delete(fields, annotationPath(manifest.DrainAnnotation)) // who uncordons ends the drain
+	}
+	return fields, nil
+}
+
+func annotationPath(name string) crdt.Path {
+	return crdt.Path("metadata/annotations/" + strings.ReplaceAll(name, "/", "~1"))
+}
+
+func taintsText(o object) string {
+	list, _ := dig(o, "spec", "taints").([]any)
+	var texts []string
+	for _, item := range list {
+		t, _ := item.(object)
+		text := fmt.Sprint(orEmpty(t["key"]))
+		if value := t["value"]; value != nil && value != "" {
+			text += fmt.Sprintf("=%v", value)
+		}
+		texts = append(texts, text+":"+fmt.Sprint(orEmpty(t["effect"])))
+	}
+	return strings.Join(texts, ",")
 }
 
 // StateName is a member's state in one word.
@@ -51,7 +169,10 @@ func (v *view) node(m control.MemberView) object {
 		labels[key] = value
 	}
 	room := object{"cpu": fmt.Sprintf("%dm", m.Room.CPUMillis), "memory": fmt.Sprintf("%dKi", m.Room.MemoryBytes>>10)}
-	spec := object{"unschedulable": m.Draining}
+	spec := object{}
+	if m.Draining {
+		spec["unschedulable"] = true
+	}
 	if m.Subnet.IsValid() {
 		spec["podCIDR"] = m.Subnet.String()
 	}
@@ -60,11 +181,11 @@ func (v *view) node(m control.MemberView) object {
 		images = append(images, object{"names": []any{image}})
 	}
 	return object{"apiVersion": "v1", "kind": "Node",
-		"metadata": object{"name": name, "uid": uid("Node", string(id)), "labels": labels, "annotations": object{"shoal/peer": string(id)}},
+		"metadata": object{"name": name, "uid": uid("Node", string(id)), "labels": labels, "annotations": object{manifest.PeerAnnotation: string(id)}},
 		"spec":     spec,
 		"status": object{"capacity": room, "allocatable": room, "images": images, "conditions": []any{nodeReady(m)},
 			"addresses": addresses(m, name),
-			"nodeInfo":  object{"operatingSystem": "linux", "kubeletVersion": "shoal"}}}
+			"nodeInfo":  object{"operatingSystem": "linux", "architecture": orEmpty(labels["kubernetes.io/arch"]), "kubeletVersion": "shoal"}}}
 }
 
 func nodeReady(m control.MemberView) object {

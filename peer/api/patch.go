@@ -53,6 +53,9 @@ func (c *change) patch(t target, r *http.Request, body []byte) error {
 		if err != nil || !t.same(patched) {
 			return nil, t.faulty(patched)
 		}
+		if fields, err = r.intended(fields); err != nil {
+			return nil, err
+		}
 		changes := manifest.Replace(r.current.Fields, fields)
 		if slices.ContainsFunc(changes, mayWarn) {
 			c.warnings = manifest.Warnings(patched)

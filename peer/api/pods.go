@@ -23,18 +23,28 @@ var pods = &resource{
 	row: podRow,
 }
 
-// podName is how users of Kubernetes know a replica: workload-ordinal.
+// podName is how users of Kubernetes know a replica: workload-ordinal, or workload-peer for one on each peer.
 func podName(r control.ReplicaView) string {
+	if r.Workload.Kind == daemonSetKind {
+		return r.Workload.Name + "-" + peerOf(r)
+	}
 	return r.Workload.Name + "-" + strconv.Itoa(r.Ordinal)
+}
+
+// peerOf is the name of the peer that a replica of a DaemonSet belongs to.
+func peerOf(r control.ReplicaView) string {
+	return strings.TrimPrefix(string(r.ID), r.Workload.Namespace+"/"+r.Workload.Name+"-")
 }
 
 func podObjects(v *view) []object {
 	templates := map[crdt.Key]object{}
 	owners := map[crdt.Key]object{}
-	for _, o := range v.objects["Deployment"] {
-		tree := intent(o)
-		owners[o.Key] = tree
-		templates[o.Key], _ = dig(tree, "spec", "template").(object)
+	for _, kind := range workloads {
+		for _, o := range v.objects[kind] {
+			tree := intent(o)
+			owners[o.Key] = tree
+			templates[o.Key], _ = dig(tree, "spec", "template").(object)
+		}
 	}
 	list := make([]object, 0, len(v.replicas))
 	for _, r := range v.replicas {
@@ -284,7 +294,7 @@ func Age(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// workloadOf finds the Deployment and the ordinal that a pod's name stands for.
+// workloadOf finds the replica that a pod's name stands for.
 func workloadOf(v *view, namespace, pod string) (control.ReplicaView, bool) {
 	for _, r := range v.replicas {
 		if r.Workload.Namespace == namespace && podName(r) == pod {
@@ -295,6 +305,10 @@ func workloadOf(v *view, namespace, pod string) (control.ReplicaView, bool) {
 }
 
 // restartPath is the field that replaces one replica when it is written.
-func restartPath(ordinal int) crdt.Path {
-	return crdt.Path("metadata/annotations/" + strings.ReplaceAll(manifest.RestartAnnotation, "/", "~1") + strconv.Itoa(ordinal))
+func restartPath(r control.ReplicaView) crdt.Path {
+	which := strconv.Itoa(r.Ordinal)
+	if r.Workload.Kind == daemonSetKind {
+		which = peerOf(r)
+	}
+	return crdt.Path("metadata/annotations/" + strings.ReplaceAll(manifest.RestartAnnotation, "/", "~1") + which)
 }

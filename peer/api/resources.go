@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // object is one Kubernetes object, as JSON has it.
@@ -19,6 +21,7 @@ type resource struct {
 	writable   bool // kept as intent; otherwise made from what peers observe
 	verbs      []string
 	needs      needs
+	alone      bool                   // one object of it can be made of what belongs to it alone
 	objects    func(v *view) []object // all, sorted by namespace and name
 	fields     []string               // that a fieldSelector may name, besides metadata.name and metadata.namespace
 	columns    []column
@@ -48,7 +51,7 @@ func (r *resource) qualified() string {
 
 // all returns every resource. A function, because the resources' own functions lead back here.
 func all() []*resource {
-	return []*resource{deployments, pods, nodes, namespaces, events}
+	return []*resource{deployments, daemonsets, pods, nodes, namespaces, budgets, priorities, events}
 }
 
 // Resource is what a client needs to know of a resource to ask for it.
@@ -84,7 +87,22 @@ func Resources() []Resource {
 	return list
 }
 
-func writables() []*resource { return []*resource{deployments, namespaces} }
+func writables() []*resource {
+	var list []*resource
+	for _, r := range all() {
+		if r.writable {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// workloads are the kinds that run replicas.
+var workloads = []string{"Deployment", "DaemonSet"}
+
+// groups are those of Kubernetes beside the core group. The own group is left out: it has no objects that clients of Kubernetes could
+// list.
+var groups = []string{"apps", "policy", "scheduling.k8s.io"}
 
 // find returns the resource of a group by its plural.
 func find(group, plural string) *resource {
@@ -107,10 +125,12 @@ func (s *Server) serveVersions(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveGroups(w http.ResponseWriter, r *http.Request) {
-	// The own group is left out: it has no objects that clients of Kubernetes could list.
-	version := object{"groupVersion": "apps/v1", "version": "v1"}
-	apps := object{"name": "apps", "versions": []any{version}, "preferredVersion": version}
-	writeJSON(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{apps}})
+	list := []any{}
+	for _, name := range groups {
+		version := object{"groupVersion": name + "/v1", "version": "v1"}
+		list = append(list, object{"name": name, "versions": []any{version}, "preferredVersion": version})
+	}
+	writeJSON(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": list})
 }
 
 // serveResources lists the resources of one group.
@@ -129,15 +149,17 @@ func serveResources(w http.ResponseWriter, group string) {
 		list = append(list,
 			object{"name": "deployments/scale", "singularName": "", "namespaced": true, "group": "autoscaling", "version": "v1",
 				"kind": "Scale", "verbs": []string{"get", "patch", "update"}},
-			object{"name": "deployments/status", "singularName": "", "namespaced": true, "kind": "Deployment", "verbs": []string{"get"}})
+			object{"name": "deployments/status", "singularName": "", "namespaced": true, "kind": "Deployment", "verbs": []string{"get"}},
+			object{"name": "daemonsets/status", "singularName": "", "namespaced": true, "kind": "DaemonSet", "verbs": []string{"get"}})
 	case "":
-		list = append(list, object{"name": "pods/log", "singularName": "", "namespaced": true, "kind": "Pod", "verbs": []string{"get"}})
+		list = append(list, object{"name": "pods/log", "singularName": "", "namespaced": true, "kind": "Pod", "verbs": []string{"get"}},
+			object{"name": "pods/eviction", "singularName": "", "namespaced": true, "group": "policy", "version": "v1", "kind": "Eviction", "verbs": []string{"create"}})
 	}
 	writeJSON(w, http.StatusOK, object{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": groupVersion, "resources": list})
 }
 
 func categories(r *resource) []string {
-	if r == pods || r == deployments {
+	if r == pods || r == deployments || r == daemonsets {
 		return []string{"all"}
 	}
 	return nil
@@ -147,19 +169,26 @@ func categories(r *resource) []string {
 // found here, so that it does not look for them itself.
 func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	paths := object{}
-	for _, path := range []string{"api/v1", "apis/apps/v1"} {
+	for _, path := range groupPaths() {
 		paths[path] = object{"serverRelativeURL": "/openapi/v3/" + path}
 	}
 	writeJSON(w, http.StatusOK, object{"paths": paths})
 }
 
+func groupPaths() []string {
+	paths := []string{"api/v1"}
+	for _, name := range groups {
+		paths = append(paths, "apis/"+name+"/v1")
+	}
+	return paths
+}
+
 func (s *Server) serveOpenAPIGroup(w http.ResponseWriter, r *http.Request) {
-	group := map[string]string{"api/v1": "", "apis/apps/v1": "apps"}
-	name, ok := group[r.PathValue("path")]
-	if !ok {
+	if !slices.Contains(groupPaths(), r.PathValue("path")) {
 		writeError(w, notFound("no such group"))
 		return
 	}
+	name := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(r.PathValue("path"), "api/v1"), "apis/"), "/v1")
 	paths := object{}
 	for _, res := range writables() {
 		if res.group != name {

@@ -44,12 +44,13 @@ func parseTarget(group, path string) (target, error) {
 	return t, nil
 }
 
-// serveResource serves everything below /api/v1 and /apis/apps.
+// serveResource serves everything below /api/v1 and below the groups of /apis.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 	group, path := "", strings.TrimPrefix(r.URL.Path, "/api/v1")
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/apis/apps"); ok {
-		group, path = "apps", strings.TrimPrefix(rest, "/v1")
-		if rest != "" && path == rest && rest != "/" {
+	if below, ok := strings.CutPrefix(r.URL.Path, "/apis/"); ok {
+		var rest string
+		group, rest, _ = strings.Cut(below, "/")
+		if path = strings.TrimPrefix(rest, "v1"); rest != "" && path == rest {
 			writeError(w, notFound("there is nothing at "+r.URL.Path))
 			return
 		}
@@ -74,6 +75,8 @@ func (s *Server) serveTarget(w http.ResponseWriter, r *http.Request, t target) e
 		return s.serveScale(w, r, t)
 	case t.subresource == "log" && t.resource == pods && r.Method == http.MethodGet:
 		return s.serveLog(w, r, t)
+	case t.subresource == "eviction" && t.resource == pods && r.Method == http.MethodPost:
+		return s.serveEviction(w, r, t)
 	case t.subresource == "status" && r.Method == http.MethodGet:
 	case t.subresource != "":
 		return notFound(fmt.Sprintf("%s have no %s here", t.plural, t.subresource))
@@ -104,7 +107,7 @@ func (t target) selection(r *http.Request) (selection, error) {
 // read returns the objects of a resource that match, with their versions.
 func (s *Server) read(r *http.Request, res *resource, sel selection) ([]object, *view, error) {
 	n := res.needs
-	if res == deployments && sel.name != "" && sel.namespace != "" {
+	if res.alone && sel.name != "" && sel.namespace != "" {
 		n.key = &crdt.Key{Kind: res.kind, Namespace: sel.namespace, Name: sel.name}
 	}
 	v, err := s.look(r.Context(), n)

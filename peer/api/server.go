@@ -70,7 +70,10 @@ func New(backend peer.Backend, info Info) *Server {
 	s.routes.HandleFunc("GET /openapi/v3/{path...}", s.serveOpenAPIGroup)
 	s.routes.HandleFunc("/api/v1/", s.serveResource)
 	s.routes.HandleFunc("/api/v1", s.serveResource)
-	s.routes.HandleFunc("/apis/apps/", s.serveResource)
+	for _, group := range groups {
+		s.routes.HandleFunc("/apis/"+group, s.serveResource)
+		s.routes.HandleFunc("/apis/"+group+"/", s.serveResource)
+	}
 	s.own(s.routes)
 	s.instances(s.routes)
 	s.routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -143,7 +143,7 @@ func (c *change) create(t target, body []byte) error {
 	}
 	c.key, c.warnings = d.Key, d.Warnings
 	c.compute = func(r *reading) ([]crdt.Change, error) {
-		if r.current.Live {
+		if r.current.Live || t.resource == nodes && r.exists() {
 			return nil, failure(http.StatusConflict, "AlreadyExists", fmt.Sprintf("%s %q already exists", t.qualified(), d.Key.Name))
 		}
 		return manifest.Replace(nil, fields), nil
@@ -172,7 +172,11 @@ func (c *change) replace(t target, body []byte) error {
 		if version != "" && version != dig(r.form(), "metadata", "resourceVersion") {
 			return nil, conflict(fmt.Sprintf("%s %q has been changed since it was read: read it again and make the change anew", t.qualified(), t.name))
 		}
-		return manifest.Replace(r.current.Fields, fields), nil
+		kept, err := r.intended(fields)
+		if err != nil {
+			return nil, err
+		}
+		return manifest.Replace(r.current.Fields, kept), nil
 	}
 	return nil
 }

@@ -1,0 +1,91 @@
+package api_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"shoal/peer/api/apitest"
+)
+
+const (
+	budgetsPath = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+	evictPath   = "/api/v1/namespaces/default/pods/web-0/eviction"
+	eviction    = `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"web-0","namespace":"default"}}`
+)
+
+func budget(c *client, spec string) {
+	c.must(201, "POST", budgetsPath, "application/yaml", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: "+spec+"\n")
+}
+
+func TestEvictionRespectsBudgets(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	c.apply(webManifest)
+	budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
+	b := c.get(budgetsPath + "/web")
+	want(t, b, "status.expectedPods", 3.0)
+	want(t, b, "status.currentHealthy", 3.0)
+	want(t, b, "status.disruptionsAllowed", 1.0)
+	before := dig(t, c.get("/api/v1/namespaces/default/pods/web-0"), "metadata.uid")
+	c.must(201, "POST", evictPath, "application/json", strings.Replace(eviction, `"metadata"`, `"deleteOptions":{"dryRun":["All"]},"metadata"`, 1))
+	want(t, c.get("/api/v1/namespaces/default/pods/web-0"), "metadata.uid", before)
+	c.must(201, "POST", evictPath, "application/json", eviction)
+	if after := dig(t, c.get("/api/v1/namespaces/default/pods/web-0"), "metadata.uid"); after == before {
+		t.Error("the replica is the same as before")
+	}
+	c.must(200, "DELETE", budgetsPath+"/web", "", "")
+	budget(c, "{maxUnavailable: 0, selector: {}}")
+	w := c.must(429, "POST", evictPath, "application/json", eviction)
+	want(t, w, "details.causes.0.reason", "DisruptionBudget")
+	want(t, w, "details.causes.0.message", "the disruption budget web allows none now: 3 of 3 replicas are ready, and 3 must stay so")
+	c.must(404, "POST", strings.Replace(evictPath, "web-0", "web-7", 1), "application/json", eviction)
+	c.must(400, "POST", evictPath, "application/json", `{"kind":"Pod"}`)
+}
+
+// TestEvictedCountsAsAway until its replacement is ready, whatever of it still runs.
+func TestEvictedCountsAsAway(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	c.apply(strings.Replace(webManifest, "web:1", "web:1", 1))
+	budget(c, "{minAvailable: 2, selector: {matchLabels: {app: web}}}")
+	c.apply(strings.Replace(webManifest, "web:1", "slow:2", 1)) // from here on no new instance gets ready
+	want(t, c.get(budgetsPath+"/web"), "status.disruptionsAllowed", 1.0)
+	c.must(201, "POST", evictPath, "application/json", eviction)
+	want(t, c.get(budgetsPath+"/web"), "status.disruptionsAllowed", 0.0)
+	c.must(201, "POST", evictPath, "application/json", eviction) // it is on its way already
+	c.must(429, "POST", strings.Replace(evictPath, "web-0", "web-1", 1), "application/json", eviction)
+}
+
+func TestPriorityClasses(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	const path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+	c.must(201, "POST", path, "application/yaml", "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: 1000\n")
+	want(t, c.get(path+"/high"), "value", 1000.0)
+	want(t, c.get(path+"/system-node-critical"), "value", 2000001000.0)
+	c.must(403, "DELETE", path+"/system-node-critical", "", "")
+	c.must(422, "PATCH", path+"/high", mergePatch, `{"value":2000000000}`)
+}
+
+func TestGroupsAreFound(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	for path, text := range map[string]string{
+		"/apis": `"scheduling.k8s.io/v1"`, "/apis/policy/v1": `"poddisruptionbudgets"`, "/apis/policy": `"poddisruptionbudgets"`, "/apis/apps/v1": `"daemonsets"`,
+		"/api/v1": `"pods/eviction"`, "/openapi/v3": `apis/policy/v1`, "/openapi/v3/apis/policy/v1": `"PodDisruptionBudget"`, "/openapi/v3/api/v1": `"Node"`,
+	} {
+		if w := c.do("GET", path, "", ""); w.Code != 200 || !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	for _, path := range []string{"/apis/policy/v2/x", "/apis/policy/v1/pods", "/apis/apps/v1/nodes", "/openapi/v3/apis/other/v1"} {
+		if w := c.do("GET", path, "", ""); w.Code != 404 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	r := httptest.NewRequest("GET", budgetsPath, nil)
+	r.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+	budget(c, "{maxUnavailable: 0, selector: {}}")
+	w := httptest.NewRecorder()
+	c.server.ServeHTTP(w, r)
+	if !strings.Contains(w.Body.String(), `"cells":["web","N/A","0",0,`) {
+		t.Error(w.Body)
+	}
+}
