@@ -9,8 +9,8 @@
 //
 //	         joins                    does not answer
 //	unknown --------> Alive ------------------------------> Failed
-//	                  ^   \  (Suspect in between, where the    |
-//	                  |    \  layer below tells of it)         |
+//	                  ^   \  (Suspect in between, while this   |
+//	                  |    \  peer makes sure of it)           |
 //	                  |     \ says goodbye                     | is heard again
 //	                  |      +-------------> Left              |
 //	                  +---------------------------------------+

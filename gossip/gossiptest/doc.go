@@ -5,7 +5,7 @@
 // # Network
 //
 // Hosts have an IP address each and speak packets (net.PacketConn) and byte streams
-// (net.Listener, net.Conn) to each other, with latency, loss, cuts between groups, one-way cuts and
+// (net.Listener, net.Conn) to each other, with latency, loss, cuts between groups, one-way cuts, stalls and
 // silent power loss. It knows nothing of what is carried, so that gossip and streams run over one
 // network and meet the same cuts.
 //
@@ -22,7 +22,8 @@
 //
 // A cut drops packets. It delays streams: what was written arrives after the heal, as TCP would
 // send it again; whoever cannot wait sets a deadline. A dial across a cut waits likewise. A host that
-// was put to Sleep (power loss) sends and answers nothing, not even a refusal.
+// was put to Sleep (power loss) sends and answers nothing, not even a refusal. One that is stalled sends and takes nothing until
+// it resumes, and then all of it. Loss drops packets, and makes what goes over streams later.
 //
 // Loss and latency are drawn from one generator, seeded in NewNetwork; since goroutines take turns as they like,
 // a seed gives statistics, not replay.

@@ -205,3 +205,70 @@ func TestAddressesAreExclusive(t *testing.T) {
 	l.Close()
 	must[net.Listener](t)(n.Host(one).Listen(at)).Close()
 }
+
+// TestStallHoldsBothWays: what a stalled host is sent and says comes through at once when it resumes.
+func TestStallHoldsBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNetwork(1)
+		n.Latency(time.Millisecond, time.Millisecond)
+		a, b := must[net.PacketConn](t)(n.Host(one).ListenPacket(netip.AddrPort{})), must[net.PacketConn](t)(n.Host(two).ListenPacket(netip.AddrPort{}))
+		defer a.Close()
+		defer b.Close()
+		l := must[net.Listener](t)(n.Host(two).Listen(netip.AddrPortFrom(two, 7)))
+		defer l.Close()
+		n.Stall(two)
+		began := time.Now()
+		_, errA := a.WriteTo([]byte("in"), b.LocalAddr())
+		_, errB := b.WriteTo([]byte("out"), a.LocalAddr())
+		stream, errC := n.Host(one).Dial(t.Context(), netip.AddrPortFrom(two, 7)) // the kernel answers
+		if err := errors.Join(errA, errB, errC); err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		time.AfterFunc(3*time.Second, func() { n.Resume(two) })
+		for _, c := range []struct {
+			socket net.PacketConn
+			want   string
+		}{{a, "out"}, {b, "in"}} {
+			got := make([]byte, 8)
+			size, _, err := c.socket.ReadFrom(got)
+			if took := time.Since(began); err != nil || string(got[:size]) != c.want || took < 3*time.Second || took > 3010*time.Millisecond {
+				t.Errorf("%q, %v after %v, want %q", got[:size], err, took, c.want)
+			}
+		}
+	})
+}
+
+// TestStreamsFeelLoss: nothing is lost, but it takes longer.
+func TestStreamsFeelLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNetwork(1)
+		l := must[net.Listener](t)(n.Host(two).Listen(netip.AddrPortFrom(two, 7)))
+		defer l.Close()
+		took := func() time.Duration {
+			began := time.Now()
+			for range 50 {
+				near, err := n.Host(one).Dial(t.Context(), l.Addr().(*net.TCPAddr).AddrPort())
+				if err != nil {
+					t.Fatal(err)
+				}
+				far := must[net.Conn](t)(l.Accept())
+				near.Write([]byte("x"))
+				if _, err := far.Read(make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+				near.Close()
+				far.Close()
+			}
+			return time.Since(began)
+		}
+		if clean := took(); clean > time.Millisecond {
+			t.Errorf("without loss it takes %v", clean)
+		}
+		n.Loss(0.2)
+		// 50 times: 36 % of the handshakes wait a second or more, 20 % of the bytes 200 ms or more.
+		if lossy := took(); lossy < 15*time.Second || lossy > 90*time.Second {
+			t.Errorf("at 20 %% loss it takes %v", lossy)
+		}
+	})
+}
