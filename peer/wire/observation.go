@@ -71,6 +71,7 @@ type Instance struct {
 	Ports      []HostPort  `cbor:"15,keyasint,omitempty"`
 	Arriving   bool        `cbor:"16,keyasint,omitempty"` // see placement.Incumbent
 	Young      bool        `cbor:"17,keyasint,omitempty"`
+	Waits      string      `cbor:"18,keyasint,omitempty"` // what it lacks to run, for people, where that is a lease
 }
 
 // Container is one container of an Instance.
