@@ -22,6 +22,7 @@ func (m *Machine) adopt(found []runtime.Instance) {
 		in := newInstance(f.Spec.Instance, r, f.Spec)
 		in.adopted(f.Containers)
 		m.hold(in)
+		m.resumeBound(in, f.Until)
 		if err != nil {
 			in.stopping, in.record = true, record{GraceSeconds: orphanGraceSeconds}
 			m.note(Note{Warning: true, Reason: "Orphan", Peer: m.self,
@@ -59,9 +60,10 @@ func (in *instance) adopted(statuses []runtime.Status) {
 	in.dormant = !slices.ContainsFunc(in.containers, func(c container) bool { return c.phase == runtime.Running })
 }
 
-// startAdopted dates the running containers on this program's clock. It runs in the first flush.
+// startAdopted dates what it finds on this program's clock. It runs in the first flush.
 func (m *Machine) startAdopted() {
 	for _, in := range m.held {
+		in.admitted = m.now.Elapsed - max(m.now.Wall.Sub(fromMillis(in.record.SinceMillis)), 0)
 		for i := range in.containers {
 			c := &in.containers[i]
 			ran := m.now.Wall.Sub(c.startedAt)

@@ -40,6 +40,9 @@ type simulated struct {
 
 	clock     func(time.Duration) time.Time // its wall clock
 	notesSeen []Note
+
+	session int                                  // of its supervisor
+	bounds  map[runtime.InstanceID]time.Duration // deadlines, by the cluster's time
 }
 
 type timed struct {
@@ -58,6 +61,7 @@ func newClusterWith(t *testing.T, seed int64, n int, tuning Tuning) *cluster {
 	for i := range n {
 		p := &simulated{world: newWorld(), name: fmt.Sprintf("p%d", i+1),
 			states: map[crdt.PeerID]gossip.State{}, lost: map[crdt.PeerID]time.Duration{}}
+		p.bounds = map[runtime.InstanceID]time.Duration{}
 		p.id, p.quiet, p.clock = peerID(p.name), true, epoch.Add
 		c.peers = append(c.peers, p)
 		c.boot(p)
@@ -77,6 +81,9 @@ func (c *cluster) boot(p *simulated) {
 	for _, id := range slices.Sorted(mapsKeys(p.instances)) {
 		saved.Instances = append(saved.Instances, *p.instances[id])
 	}
+	for i := range saved.Instances {
+		saved.Instances[i].Until = p.bounds[saved.Instances[i].Spec.Instance]
+	}
 	p.world.boot++
 	p.off, p.answers, p.inbox = false, nil, nil
 	clear(p.states)
@@ -84,12 +91,14 @@ func (c *cluster) boot(p *simulated) {
 	p.machine = New(Config{
 		Self: gossip.Self{ID: gossip.PeerID(p.id), Name: p.name, Room: gossip.Room{CPUMillis: 8000, MemoryBytes: 4 << 30}},
 		Boot: p.world.boot, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: c.random.Intn, Tuning: c.tuning,
+		Session: fmt.Sprint(p.session),
 	}, saved)
 }
 
 // powerLoss ends a peer and all that runs on it.
 func (p *simulated) powerLoss() {
-	p.off, p.instances = true, map[runtime.InstanceID]*runtime.Instance{}
+	p.off, p.instances, p.bounds = true, map[runtime.InstanceID]*runtime.Instance{}, map[runtime.InstanceID]time.Duration{}
+	p.session++
 }
 
 func (c *cluster) linked(a, b *simulated) bool {
@@ -143,6 +152,7 @@ func (c *cluster) tick() {
 		if p.off {
 			continue
 		}
+		c.enforce(p)
 		c.membership(p)
 		p.inbox = c.due(p, p.inbox)
 		p.answers = c.due(p, p.answers)
@@ -184,7 +194,11 @@ func (c *cluster) flush(p *simulated) {
 			to.inbox = append(to.inbox, timed{c.now + step, Received{From: p.id, Message: s.Message}})
 		}
 	}
+	for _, b := range out.Bounds {
+		p.bounds[b.Instance] = b.Until
+	}
 	for _, a := range out.Actions {
+		c.mayStart(p, a)
 		p.take(a)
 		delay := time.Duration(c.random.Intn(6)) * step
 		p.answers = append(p.answers, timed{c.now + delay, p.answer(a, nil)})

@@ -41,6 +41,9 @@ func (m *Machine) noteDispute(key crdt.Key, old, o *object) {
 	} else {
 		delete(m.disputes, key)
 	}
+	if o.conflicts > was {
+		m.healDisputed(key)
+	}
 	switch {
 	case o.conflicts > was && o.merged.Live:
 		m.note(Note{Warning: true, Reason: "Conflict", Object: key,

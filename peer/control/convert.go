@@ -3,6 +3,8 @@ package control
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,18 +25,88 @@ const mostAmount = 1 << 50
 
 func amount(n int64) int64 { return min(max(n, 0), mostAmount) }
 
-func resources(cpuMillis, memoryBytes int64) placement.Resources {
-	return placement.Resources{CPUMillis: amount(cpuMillis), MemoryBytes: amount(memoryBytes)}
+// resources bounds claimed amounts.
+func resources(r placement.Resources) placement.Resources {
+	return placement.Resources{CPUMillis: amount(r.CPUMillis), MemoryBytes: amount(r.MemoryBytes),
+		StorageBytes: amount(r.StorageBytes), Pids: amount(r.Pids)}
 }
 
-func roomOf(r gossip.Room) placement.Resources { return resources(r.CPUMillis, r.MemoryBytes) }
+func roomOf(r gossip.Room) placement.Resources {
+	return resources(placement.Resources{CPUMillis: r.CPUMillis, MemoryBytes: r.MemoryBytes})
+}
 
 func plus(a, b placement.Resources) placement.Resources {
-	return placement.Resources{CPUMillis: a.CPUMillis + b.CPUMillis, MemoryBytes: a.MemoryBytes + b.MemoryBytes}
+	return placement.Resources{CPUMillis: a.CPUMillis + b.CPUMillis, MemoryBytes: a.MemoryBytes + b.MemoryBytes,
+		StorageBytes: a.StorageBytes + b.StorageBytes, Pids: a.Pids + b.Pids}
 }
 
 func minus(a, b placement.Resources) placement.Resources {
-	return placement.Resources{CPUMillis: a.CPUMillis - b.CPUMillis, MemoryBytes: a.MemoryBytes - b.MemoryBytes}
+	return placement.Resources{CPUMillis: a.CPUMillis - b.CPUMillis, MemoryBytes: a.MemoryBytes - b.MemoryBytes,
+		StorageBytes: a.StorageBytes - b.StorageBytes, Pids: a.Pids - b.Pids}
+}
+
+// devicesOf lists what a row says that its peer has, sorted by name.
+func devicesOf(devices map[string]int64) []placement.Amount {
+	var all []placement.Amount
+	for _, name := range slices.Sorted(maps.Keys(devices)) {
+		all = append(all, placement.Amount{Name: name, Count: amount(devices[name])})
+	}
+	return all
+}
+
+// deviceMap is the inverse of devicesOf.
+func deviceMap(devices []placement.Amount) map[string]int64 {
+	if len(devices) == 0 {
+		return nil
+	}
+	byName := map[string]int64{}
+	for _, d := range devices {
+		byName[d.Name] = d.Count
+	}
+	return byName
+}
+
+func amountsOf(held []wire.Amount) []placement.Amount {
+	var all []placement.Amount
+	for _, a := range held {
+		all = append(all, placement.Amount{Name: a.Name, Count: amount(a.Count)})
+	}
+	return all
+}
+
+func wireAmounts(held []placement.Amount) []wire.Amount {
+	var all []wire.Amount
+	for _, a := range held {
+		all = append(all, wire.Amount{Name: a.Name, Count: a.Count})
+	}
+	return all
+}
+
+// tcp is the protocol that a row leaves out.
+const tcp = "TCP"
+
+func portsOf(held []wire.HostPort) []placement.Port {
+	var all []placement.Port
+	for _, p := range held {
+		port := placement.Port{IP: p.IP, Number: p.Number, Protocol: p.Protocol}
+		if port.Protocol == "" {
+			port.Protocol = tcp
+		}
+		all = append(all, port)
+	}
+	return all
+}
+
+func wirePorts(held []placement.Port) []wire.HostPort {
+	var all []wire.HostPort
+	for _, p := range held {
+		port := wire.HostPort{IP: p.IP, Number: p.Number, Protocol: p.Protocol}
+		if port.Protocol == tcp {
+			port.Protocol = ""
+		}
+		all = append(all, port)
+	}
+	return all
 }
 
 func workloadID(key crdt.Key) placement.WorkloadID { return placement.WorkloadID(key.String()) }
@@ -50,10 +122,14 @@ func keyOf(id string) crdt.Key {
 	return crdt.Key{Name: id}
 }
 
-func replicaName(key crdt.Key, ordinal int) string { return key.Name + "-" + strconv.Itoa(ordinal) }
+// replicaID names a replica by what tells it from the others of its workload: its ordinal or, of one on each, its peer.
+func replicaID(key crdt.Key, which string) placement.ReplicaID {
+	return placement.ReplicaID(key.Namespace + "/" + key.Name + "-" + which)
+}
 
-func replicaID(key crdt.Key, ordinal int) placement.ReplicaID {
-	return placement.ReplicaID(key.Namespace + "/" + replicaName(key, ordinal))
+// replicaName is a replica's name within its namespace.
+func replicaName(id placement.ReplicaID) string {
+	return string(id[strings.IndexByte(string(id), '/')+1:])
 }
 
 // ordinalOf reads the number at the end of a replica's name; -1 if there is none.
@@ -68,8 +144,8 @@ func ordinalOf(id placement.ReplicaID) int {
 const mostInstanceID = 200
 
 // instanceID names an instance; a name too long for a file is cut and told apart by its hash.
-func instanceID(key crdt.Key, ordinal int, revision placement.Revision) runtime.InstanceID {
-	name := key.Namespace + "." + replicaName(key, ordinal)
+func instanceID(replica placement.ReplicaID, revision placement.Revision) runtime.InstanceID {
+	name := strings.Replace(string(replica), "/", ".", 1)
 	if tail := "." + string(revision); len(name)+len(tail) > mostInstanceID {
 		name = name[:mostInstanceID-len(tail)-9] + "-" + shortHash(name)
 	}
@@ -91,14 +167,20 @@ func shortHash(parts ...string) string {
 
 // revisionOf is the revision that one ordinal of a workload should have in the end.
 func revisionOf(w *manifest.Workload, ordinal int) placement.Revision {
-	if mark, ok := w.Restarts[ordinal]; ok && mark != "" {
+	return markedRevision(w, w.Restarts[ordinal])
+}
+
+// markedRevision is the revision of one replica of a workload, with the mark that replaces it alone.
+func markedRevision(w *manifest.Workload, mark string) placement.Revision {
+	if mark != "" {
 		return placement.Revision(shortHash(w.Revision, mark))
 	}
 	return placement.Revision(w.Revision)
 }
 
 func requestOf(w *manifest.Workload) placement.Resources {
-	return resources(w.RequestCPUMillis, w.RequestMemoryBytes)
+	return resources(placement.Resources{CPUMillis: w.RequestCPUMillis, MemoryBytes: w.RequestMemoryBytes,
+		StorageBytes: w.RequestStorageBytes, Pids: w.RequestPids})
 }
 
 func sends(outgoing []replication.Outgoing) []Send {
@@ -137,9 +219,14 @@ func incumbentOf(peer crdt.PeerID, in wire.Instance) placement.Incumbent {
 		Replica:  placement.ReplicaID(in.Replica),
 		Revision: placement.Revision(in.Revision),
 		Peer:     placement.PeerID(peer),
-		Request:  resources(in.CPUMillis, in.Memory),
+		Request: resources(placement.Resources{CPUMillis: in.CPUMillis, MemoryBytes: in.Memory,
+			StorageBytes: in.Storage, Pids: in.Pids}),
+		Devices:  amountsOf(in.Devices),
+		Ports:    portsOf(in.Ports),
 		Ready:    in.Ready,
 		Stopping: InstanceState(in.State) == Stopping,
+		Arriving: in.Arriving,
+		Young:    in.Young,
 		Since:    fromMillis(in.Since),
 	}
 }
@@ -152,6 +239,7 @@ func refusalOf(peer crdt.PeerID, at int64, r wire.Refusal) placement.Refusal {
 		Revision: placement.Revision(r.Revision),
 		Peer:     placement.PeerID(peer),
 		Reason:   r.Reason,
+		Soft:     r.Soft,
 		Until:    time.UnixMilli(at + r.ForMillis).UTC(),
 	}
 }

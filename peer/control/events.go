@@ -7,6 +7,7 @@ import (
 	"shoal/crdt"
 	"shoal/gossip"
 	"shoal/peer/replication"
+	"shoal/placement"
 	"shoal/runtime"
 )
 
@@ -67,6 +68,10 @@ type SelfChanged struct {
 	Room   gossip.Room
 	Health gossip.Health
 	Images []string // references of the images held
+
+	StorageBytes int64 // room, as in Config
+	Pids         int64
+	Devices      []placement.Amount
 }
 
 // LeaveAsked begins to hand over this peer's work; the Reply comes when nothing is left here or Within has passed.
@@ -126,6 +131,7 @@ type Output struct {
 	Persist Persist
 	Replies []Reply
 	Send    []Send
+	Bounds  []Bound // until when instances may run; told to the runtime before the actions
 	Actions []Action
 	Notes   []Note
 	Acks    []Ack         // other peers that hold a write of this one on disk
@@ -159,5 +165,6 @@ type Note struct {
 	Replica string // empty when about the object
 	Peer    crdt.PeerID
 	Text    string
+	Cause   string // what led to it: "p3 was lost"; empty where that is not known
 	Count   int
 }

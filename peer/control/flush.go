@@ -35,6 +35,8 @@ func (m *Machine) Flush(now Clock) Output {
 	m.stage("passing rows on", m.passRows)
 	m.stage("reconciling", m.reconcile)
 	m.stage("answering", m.answerLeaves)
+	m.stage("healing", m.heal)
+	m.stage("keeping what happened", m.saveEvents)
 	return m.finish()
 }
 
@@ -46,6 +48,7 @@ func (m *Machine) begin() {
 	m.begun = true
 	m.lookForDeletions()
 	m.startWaits()
+	m.startFlap()
 	m.startAdopted()
 	m.reconcileDue = m.now.Elapsed + m.jittered(m.config.Tuning.ReconcileEach)
 }
@@ -130,14 +133,17 @@ func (m *Machine) eventFailed(event Event, failure string) {
 // that changed what this peer says of itself: the plan at the end is one of the view at the end. Where nothing has
 // happened that it looks at it would do nothing, and is left out.
 func (m *Machine) decide() {
-	if m.decided && !m.rowDirty && !m.planner.stale && (m.instanceDue == 0 || m.now.Elapsed < m.instanceDue) {
+	if m.decided && !m.rowDirty && !m.planner.stale && (m.instanceDue == 0 || m.now.Elapsed < m.instanceDue) &&
+		(m.leases.due == 0 || m.now.Elapsed < m.leases.due) {
 		return
 	}
 	m.decided = false
+	m.age()
 	for range mostRounds {
 		m.observe()
 		m.replan()
 		m.follow()
+		m.lease()
 		m.advance()
 		if !m.rowDirty {
 			m.decided = true
@@ -167,11 +173,20 @@ func (m *Machine) nextWake() time.Duration {
 	}
 	m.memberDeadlines(at)
 	m.refusalDeadlines(at)
+	if m.steps.due != 0 {
+		at(m.steps.due)
+	}
 	if m.instanceDue != 0 {
 		at(m.instanceDue)
 	}
+	if m.leases.due != 0 {
+		at(m.leases.due)
+	}
 	m.leaveDeadlines(at)
+	m.eventDeadlines(at)
+	m.healDeadlines(at)
 	m.rowDeadlines(at)
+	m.flapDeadlines(at)
 	m.floorDeadlines(at)
 	m.ackDeadlines(at)
 	if m.rowsCame {
@@ -225,6 +240,11 @@ func (m *Machine) jittered(each time.Duration) time.Duration {
 }
 
 func (m *Machine) receive(e Received) {
+	if e.Message.Lease != nil {
+		m.leaseMessage(e.From, *e.Message.Lease)
+		m.spokeUp(e.From)
+		return
+	}
 	e.Message = m.sift(e.From, e.Message)
 	var received replication.Received
 	if failure := guard(func() { received = m.spread.Receive(e.From, e.Message) }); failure != "" {
@@ -249,6 +269,9 @@ func (m *Machine) received(e Received, received replication.Received) {
 	}
 	m.spokeUp(e.From)
 	m.confirmFrom(e.From, e.Message)
+	if e.Message.Digest != nil && e.Message.Digest.Missed {
+		m.missed(e.From)
+	}
 	m.acknowledged(e.From, received.Acked)
 	m.out.Send = append(m.out.Send, sends(received.Send)...)
 	if received.Ahead.Boot > m.config.Boot || received.Ahead.Boot == m.config.Boot && received.Ahead.Sequence >= m.sequence {

@@ -20,8 +20,10 @@ func (m *Machine) follow() {
 		m.act(in.record.Replica, in.record.Revision, func() { m.judge(in) })
 	}
 	if len(m.planner.mine) == 0 || !m.settled() {
+		clear(m.moves)
 		return
 	}
+	m.forgetMoves()
 	for _, i := range m.planner.mine {
 		a := &m.planner.plan.Assignments[i]
 		m.act(a.Replica, a.Revision, func() { m.take(a) })
@@ -65,12 +67,22 @@ func (m *Machine) judge(in *instance) {
 	}
 	here := crdt.PeerID(a.Peer) == m.self
 	current := a.Revision == in.record.Revision
+	m.arrive(in)
 	replaced := a.Peer != "" && !(here && current) && m.rowSays(crdt.PeerID(a.Peer), replica, a.Revision)
 	if !replaced || !current {
 		in.surplus = 0
 	}
 	switch {
+	case m.displaced(&a):
+		m.displace(in, &a)
+	case !(here && current) && m.handsOver(in, &a):
+		m.end(in, "Moved", "it is exclusive, and "+m.peerName(crdt.PeerID(a.Peer))+" waits only for it to end")
 	case here && current:
+		m.judgeMove(in)
+	case !current && (here || a.Peer == "") && m.inItsOwnWay(in, &a):
+		m.end(in, "Stopped", "has the ports or devices that its revision "+string(a.Revision)+" needs, which fits nowhere else")
+	case current && m.triedElsewhere(in, &a):
+		m.end(in, "Moved", "it fails here again and again, and "+m.peerName(crdt.PeerID(a.Peer))+" tries it now")
 	case replaced && current:
 		m.endSurplus(in, crdt.PeerID(a.Peer))
 	case replaced:
@@ -119,7 +131,7 @@ func (m *Machine) take(a *placement.Assignment) {
 		return
 	}
 	key := keyOf(string(a.Workload))
-	id := instanceID(key, ordinalOf(a.Replica), a.Revision)
+	id := instanceID(a.Replica, a.Revision)
 	ref := refusalKey{a.Replica, a.Revision}
 	if m.refusals[ref] != nil {
 		return
@@ -133,8 +145,13 @@ func (m *Machine) take(a *placement.Assignment) {
 		m.refuse(ref, refusal{reason: "UnknownRevision: only its holders know revision " + string(a.Revision)})
 		return
 	}
-	if short := shortage(minus(roomOf(m.room), m.admitted()), wanted.Request); short != "" {
-		m.refuse(ref, refusal{reason: short, room: true})
+	if !m.standsLongEnough(a) {
+		return
+	}
+	if short := m.leftNow().shortage(wanted); short != "" {
+		if !m.makesRoom(a, wanted) {
+			m.refuse(ref, refusal{reason: short, room: true})
+		}
 		return
 	}
 	m.admit(id, key, a)
@@ -151,68 +168,31 @@ func (m *Machine) wantAgain(in *instance) {
 	m.noteReplica(in, Note{Reason: "Kept", Text: "wanted again before it was stopped"})
 }
 
-// shortage says what is missing to grant a request; empty if nothing.
-func shortage(left, request placement.Resources) string {
-	switch {
-	case request.CPUMillis > left.CPUMillis:
-		return fmt.Sprintf("NoRoom: needs %dm CPU, %dm left", request.CPUMillis, max(left.CPUMillis, 0))
-	case request.MemoryBytes > left.MemoryBytes:
-		return fmt.Sprintf("NoRoom: needs %d bytes of memory, %d left", request.MemoryBytes, max(left.MemoryBytes, 0))
-	}
-	return ""
-}
-
 func (m *Machine) admit(id runtime.InstanceID, key crdt.Key, a *placement.Assignment) {
 	w := m.objects[key].workload
-	request := requestOf(w)
+	wanted := &m.planner.base[m.planner.index[a.Replica]]
 	r := record{
 		Replica:        a.Replica,
 		Workload:       string(a.Workload),
 		Revision:       a.Revision,
-		CPUMillis:      request.CPUMillis,
-		MemoryBytes:    request.MemoryBytes,
+		CPUMillis:      wanted.Request.CPUMillis,
+		MemoryBytes:    wanted.Request.MemoryBytes,
+		StorageBytes:   wanted.Request.StorageBytes,
+		Pids:           wanted.Request.Pids,
+		Devices:        wanted.Devices,
+		Ports:          wanted.Ports,
+		Arriving:       m.heldReady(a.Replica, a.Revision) != "",
 		SinceMillis:    millis(m.now.Wall),
 		GraceSeconds:   w.GraceSeconds,
 		BaseGeneration: m.generations[id],
 	}
 	spec := w.Template
 	spec.Instance = id
-	spec.Hostname = hostname(replicaName(key, ordinalOf(a.Replica)))
+	spec.Hostname = hostname(replicaName(a.Replica))
+	spec.Bounded = w.Split.Leased()
 	spec.Note = r.encode()
 	in := newInstance(id, r, spec)
+	in.admitted = m.now.Elapsed
 	m.hold(in)
 	m.noteReplica(in, Note{Reason: "Scheduled", Text: fmt.Sprintf("revision %s admitted on %s (%s)", a.Revision, m.config.Self.Name, a.Rule)})
-}
-
-// leave is an asked-for handing over of this peer's work.
-type leave struct {
-	request  uint64
-	deadline time.Duration
-}
-
-func (m *Machine) leaveAsked(e LeaveAsked) {
-	m.leaves = append(m.leaves, leave{e.Request, m.now.Elapsed + e.Within})
-	if !m.draining {
-		m.draining, m.rowDirty = true, true
-		m.note(Note{Reason: "Draining", Peer: m.self, Text: m.config.Self.Name + " hands over its work"})
-	}
-}
-
-// answerLeaves replies to those whose time is up, and to all when nothing is left here.
-func (m *Machine) answerLeaves() {
-	var waiting []leave
-	for _, l := range m.leaves {
-		if len(m.held) > 0 && m.now.Elapsed < l.deadline {
-			waiting = append(waiting, l)
-			continue
-		}
-		m.out.Replies = append(m.out.Replies, Reply{Request: l.request})
-	}
-	m.leaves = waiting
-}
-
-func (m *Machine) leaveDeadlines(at func(time.Duration)) {
-	for _, l := range m.leaves {
-		at(l.deadline)
-	}
 }

@@ -20,12 +20,19 @@ type record struct {
 	Revision       placement.Revision
 	CPUMillis      int64
 	MemoryBytes    int64
+	StorageBytes   int64              `json:",omitempty"`
+	Pids           int64              `json:",omitempty"`
+	Devices        []placement.Amount `json:",omitempty"`
+	Ports          []placement.Port   `json:",omitempty"`
+	Arriving       bool               `json:",omitempty"` // admitted while another peer held it ready
 	SinceMillis    int64
 	GraceSeconds   int64
 	BaseGeneration uint64 // the generation before the first of this instance
 }
 
-func (r record) request() placement.Resources { return resources(r.CPUMillis, r.MemoryBytes) }
+func (r record) request() placement.Resources {
+	return resources(placement.Resources{CPUMillis: r.CPUMillis, MemoryBytes: r.MemoryBytes, StorageBytes: r.StorageBytes, Pids: r.Pids})
+}
 
 func (r record) encode() []byte {
 	data, err := json.Marshal(r)
@@ -57,13 +64,20 @@ type instance struct {
 	inflight   *Action // given out and not answered
 
 	stopping  bool
+	admitted  time.Duration // by Clock.Elapsed; negative for one of an earlier program
 	goesDown  bool          // and something of it was stopped for that
 	tries     int           // failures in a row to stop or remove
 	retryAt   time.Duration // nothing is tried before
 	surplus   time.Duration // since it is surplus: when it goes; 0 when it is not
 	everReady bool
+	wasYoung  bool // as last observed
 	wasReady  bool // as last observed
 	dormant   bool // adopted when none of it ran, and not started since
+
+	withheld   bool          // it needs a lease and has none: nothing of it may run
+	waits      string        // what it lacks then, for people
+	leaseGrace time.Duration // how long a container gets to end by itself when the lease is about to end
+	bound      time.Duration // until when the runtime lets it run; 0 where it was not told
 }
 
 // container is one container of an instance.
@@ -104,7 +118,7 @@ func (c *container) restarts() int {
 }
 
 func (in *instance) ready() bool {
-	if in.stopping || !in.prepared || len(in.containers) == 0 {
+	if in.stopping || in.withheld || !in.prepared || len(in.containers) == 0 {
 		return false
 	}
 	for i := range in.containers {
@@ -124,6 +138,8 @@ func (in *instance) state(now time.Duration) InstanceState {
 		return Preparing
 	case !in.prepared:
 		return Admitted
+	case in.withheld && !in.active():
+		return Leasing
 	}
 	state := Running
 	for i := range in.containers {
@@ -138,6 +154,11 @@ func (in *instance) state(now time.Duration) InstanceState {
 	}
 	return state
 }
+
+// youngFor is for how long after its admission others are moved before an instance.
+const youngFor = 2 * time.Minute
+
+func (in *instance) young(now time.Duration) bool { return now-in.admitted < youngFor }
 
 // failing says whether a container has ended so often that it waits before it is started again.
 func (in *instance) failing() bool {
@@ -167,6 +188,18 @@ func (m *Machine) admitted() placement.Resources {
 		sum = plus(sum, in.record.request())
 	}
 	return sum
+}
+
+// space is all that this peer has to give.
+func (m *Machine) space() placement.Resources {
+	return plus(roomOf(m.room), resources(placement.Resources{StorageBytes: m.storage, Pids: m.pids}))
+}
+
+// age notes which instances are young no longer.
+func (m *Machine) age() {
+	for _, in := range m.held {
+		m.rowDirty = m.rowDirty || in.wasYoung != in.young(m.now.Elapsed)
+	}
 }
 
 func (m *Machine) hold(in *instance) {

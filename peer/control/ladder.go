@@ -21,7 +21,11 @@ func (m *Machine) climb(in *instance) {
 	if m.sleeps(in) {
 		return
 	}
-	if action := in.next(m.now.Elapsed); action != nil {
+	action := in.next
+	if in.withheld && !in.stopping && in.prepared {
+		action = in.nextWithheld
+	}
+	if action := action(m.now.Elapsed); action != nil {
 		in.inflight = action
 		in.goesDown = in.stopping
 		m.rowDirty = true
@@ -81,10 +85,21 @@ func (in *instance) nextDown() *Action {
 }
 
 func (m *Machine) instanceDeadlines(at func(time.Duration)) {
+	for _, since := range m.moves {
+		if due := since + moveAfter; due > m.now.Elapsed {
+			at(due)
+		}
+	}
 	for _, id := range m.heldIDs {
 		in := m.held[id]
 		if in.surplus > m.now.Elapsed && !in.stopping {
 			at(in.surplus)
+		}
+		if in.young(m.now.Elapsed) {
+			at(in.admitted + youngFor)
+		}
+		if due := m.moveDue(in); due > m.now.Elapsed {
+			at(due)
 		}
 		if in.inflight != nil {
 			continue
@@ -252,7 +267,7 @@ func (m *Machine) ended(in *instance, c *container, status runtime.Status) {
 	if c.unhealthy {
 		status.Reason = "Unhealthy"
 	}
-	if !in.stopping {
+	if !in.stopping && !in.withheld {
 		m.noteReplica(in, Note{Warning: true, Reason: "Exited",
 			Text: fmt.Sprintf("container %s ended with exit code %d (%s)", c.spec.Name, status.ExitCode, status.Reason)})
 	}
@@ -264,7 +279,7 @@ func (m *Machine) down(in *instance, c *container, status runtime.Status) {
 	m.rowDirty = true
 	c.phase, c.probed, c.unhealthy = runtime.Exited, false, false
 	c.exitCode, c.reason = status.ExitCode, status.Reason
-	if in.stopping {
+	if in.stopping || in.withheld {
 		return
 	}
 	c.failures++
@@ -274,6 +289,7 @@ func (m *Machine) down(in *instance, c *container, status runtime.Status) {
 		m.noteReplica(in, Note{Warning: true, Reason: "BackOff",
 			Text: fmt.Sprintf("container %s waits %s before it is started again", c.spec.Name, wait)})
 	}
+	m.crashed(in, c)
 }
 
 // probed takes what a probe says of the newest generation.

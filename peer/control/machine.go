@@ -8,6 +8,7 @@ import (
 
 	"shoal/crdt"
 	"shoal/gossip"
+	"shoal/peer/lease"
 	"shoal/peer/manifest"
 	"shoal/peer/replication"
 	"shoal/peer/wire"
@@ -21,6 +22,12 @@ type Config struct {
 	Boot   uint64            // rises with every start of this peer's program
 	Labels map[string]string // of this peer
 	Subnet netip.Prefix      // for this peer's containers
+
+	// What this peer has to give to containers, beside what Self says.
+	StorageBytes int64
+	Pids         int64
+	Devices      []placement.Amount // extended resources, sorted by name
+
 	Sign   func(message []byte) []byte
 	Pick   func(n int) int // a random number below n
 	Tuning Tuning
@@ -36,6 +43,10 @@ type Config struct {
 
 	// Shared is what the machines of one simulation share; nil shares nothing.
 	Shared *Shared
+
+	// Session names the life of what outlives the program and not the machine's boot or its disk (the supervisor process): what a
+	// witness of leases has on disk counts only within it. Empty: nothing outlives the program.
+	Session string
 
 	// Build names the version of the program. What was set aside by another build is tried again.
 	Build string
@@ -53,10 +64,13 @@ type Config struct {
 type Tuning struct {
 	Settle        time.Duration // after start or a member's return: how long to wait for rows before starting anything new; 3 s
 	ReconcileEach time.Duration // 2 s
+	LeaseTerm     time.Duration // how long a lease lasts that is not renewed; the same on all peers; lease.Term
 	BackoffFirst  time.Duration // the second restart of a container waits this long, each further one twice as long; 1 s
 	BackoffMost   time.Duration // 5 min
 	BackoffReset  time.Duration // running this long forgets the restarts; 10 min
-	RefuseFor     time.Duration // how long a refusal stands; 30 s
+	RefuseFor     time.Duration // how long a first refusal stands, each further one of the same twice as long; 30 s
+	RefuseMost    time.Duration // 10 min
+	MoveWithin    time.Duration // a replica that moves here and is not ready by then is given up; 5 min
 	ForgetAfter   time.Duration // a peer not heard of for so long holds forgetting up no more; 45 days
 	MarkEach      time.Duration // how often deletions are forgotten when there are few; 10 min
 	MarkSoon      time.Duration // and when they are many for what lives; 10 s
@@ -105,6 +119,9 @@ type Machine struct {
 	reconcileDue time.Duration
 
 	room     gossip.Room
+	storage  int64 // bytes
+	pids     int64
+	devices  []placement.Amount
 	health   gossip.Health
 	images   []string
 	draining bool
@@ -127,13 +144,24 @@ type Machine struct {
 	rowsCame  bool // since they were passed on
 	passDue   time.Duration
 	rowTokens tokens
+	flap      flap
 
 	planner     planner
 	held        map[runtime.InstanceID]*instance
 	heldIDs     []runtime.InstanceID          // sorted
 	generations map[runtime.InstanceID]uint64 // the highest generation of instances that were removed
 	refusals    map[refusalKey]*refusal
+	refusedEver map[refusalKey]refusedBefore
+	nodes       map[string]*node             // what intent says of peers, by name
+	budgets     map[crdt.Key]*budget         // of disruption
+	priorities  map[string]manifest.Priority // as written, by name
+	classes     map[string]manifest.Priority // those in force; see manifest.Priorities
+	steps       steps
+	moves       map[placement.ReplicaID]time.Duration // since when the plan sends them here for the balance
+	leases      leases
 	notes       noteLog
+	happened    happened
+	heals       heals
 	version     uint64
 	touched     bool // a reader could see a change since the last flush
 
@@ -168,12 +196,22 @@ func New(config Config, saved Saved) *Machine {
 		asides:       map[string]*aside{},
 		rows:         map[crdt.PeerID]*row{},
 		room:         config.Self.Room,
+		storage:      config.StorageBytes,
+		pids:         config.Pids,
+		devices:      config.Devices,
 		health:       config.Self.Health,
 		rowDirty:     true,
 		held:         map[runtime.InstanceID]*instance{},
 		generations:  map[runtime.InstanceID]uint64{},
 		refusals:     map[refusalKey]*refusal{},
+		refusedEver:  map[refusalKey]refusedBefore{},
+		nodes:        map[string]*node{},
+		moves:        map[placement.ReplicaID]time.Duration{},
+		budgets:      map[crdt.Key]*budget{},
+		classes:      manifest.Priorities(nil),
+		priorities:   map[string]manifest.Priority{},
 		notes:        newNoteLog(),
+		happened:     newHappened(),
 		version:      config.Boot << 32,
 	}
 	m.spread = replication.New(m.self, set, config.Pick)
@@ -182,7 +220,11 @@ func New(config Config, saved Saved) *Machine {
 	m.resumeAside(saved.Records)
 	m.resumeIntent(saved.Ops)
 	m.resumeFloors(saved.Records)
+	m.flap.resume(saved.Records[recordFlap])
 	m.resumeBook(saved.Book)
+	m.resumeEvents(saved.Records)
+	m.resumeHeals(saved.Records)
+	m.resumeLeases(saved)
 	m.adopt(saved.Instances)
 	m.refreshObjects()
 	return m
@@ -195,10 +237,13 @@ func (t Tuning) withDefaults() Tuning {
 	}{
 		{&t.Settle, 3 * time.Second},
 		{&t.ReconcileEach, 2 * time.Second},
+		{&t.LeaseTerm, lease.Term},
 		{&t.BackoffFirst, time.Second},
 		{&t.BackoffMost, 5 * time.Minute},
 		{&t.BackoffReset, 10 * time.Minute},
 		{&t.RefuseFor, 30 * time.Second},
+		{&t.RefuseMost, 10 * time.Minute},
+		{&t.MoveWithin, 5 * time.Minute},
 		{&t.ForgetAfter, 45 * 24 * time.Hour},
 		{&t.MarkEach, 10 * time.Minute},
 		{&t.MarkSoon, 10 * time.Second},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -262,16 +263,17 @@ func TestNamesOfInstances(t *testing.T) {
 	long := crdt.Key{Kind: "Deployment", Namespace: strings.Repeat("n", 63), Name: strings.Repeat("w", 253)}
 	seen := map[string]bool{}
 	for i := range 3 {
-		id := string(instanceID(long, i, "12345678"))
+		replica := replicaID(long, strconv.Itoa(i))
+		id := string(instanceID(replica, "12345678"))
 		if len(id) > mostInstanceID || seen[id] || !strings.HasSuffix(id, ".12345678") {
 			t.Errorf("%d: %q", i, id)
 		}
 		seen[id] = true
-		if h := hostname(replicaName(long, i)); len(h) > 63 {
+		if h := hostname(replicaName(replica)); len(h) > 63 {
 			t.Errorf("host name %q", h)
 		}
 	}
-	if id := instanceID(deploymentKey("web"), 0, "5f3c9a1e"); id != "default.web-0.5f3c9a1e" {
+	if id := instanceID("default/web-0", "5f3c9a1e"); id != "default.web-0.5f3c9a1e" {
 		t.Errorf("got %s", id)
 	}
 	if got := ordinalOf("default/web-12"); got != 12 {

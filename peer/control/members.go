@@ -16,11 +16,14 @@ type member struct {
 	heard bool          // the membership layer has named it since this start
 	since time.Duration // when State was learned
 
+	lostFor time.Duration // see placement.Peer
+
 	// wait is until when its row is waited for before anything new is started; 0 when it is not.
 	wait     time.Duration
 	gaveUp   bool   // a wait ended without a row: it is not waited for again until one comes
 	leftBoot uint64 // the boot that it left in: a row of that one says nothing of its return
 	spoke    bool   // was heard of, although the membership layer says that it failed or suspects it
+	missed   bool   // was lost after it had been live, and has not been told so yet; see flap.go
 
 	// fresh says that the row held was said after the peer last came: see word.go. confirm is when that is taken
 	// for granted; 0 when fresh or away. told is the version of its row that the peer named since it came.
@@ -116,6 +119,7 @@ func (m *Machine) startWaits() {
 	for id, n := range m.members {
 		if !n.heard {
 			n.since = m.now.Elapsed
+			m.lostStep(id, n)
 			n.wait = m.now.Elapsed + m.config.Tuning.Settle
 			m.list(id, n)
 		}
@@ -142,8 +146,12 @@ func (m *Machine) memberChanged(news gossip.Member) {
 		n.since = m.now.Elapsed
 	}
 	n.heard = true
+	if !known || was.Name != news.Name || wasLeft || news.State == gossip.Left {
+		m.forgetTerms()
+	}
 	m.remember(was, news)
 	defer m.list(id, n)
+	defer m.lostSince(id, n, was.State)
 	switch {
 	case news.State == gossip.Left:
 		m.left(id, n, wasLeft)
@@ -152,8 +160,10 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	case n.live() && !wasLive:
 		m.came(id, n, was.State == gossip.Failed && known)
 	case !n.live() && (wasLive || !known):
-		n.wait, n.fresh, n.confirm, n.spoke = 0, false, 0, false
+		n.wait, n.fresh, n.confirm, n.spoke, n.missed = 0, false, 0, false, wasLive
 		m.liveDirty = true
+		m.keepEvents(id)
+		m.healLost(id)
 		m.note(Note{Warning: true, Reason: "PeerFailed", Peer: id, Text: m.peerName(id) + " does not answer"})
 	case !n.live():
 		n.wait = 0 // known only from the book until now, and confirmed to be away
@@ -188,6 +198,7 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	} else {
 		n.wait, n.confirm = 0, 0
 	}
+	m.healBack(id)
 	reason, text := "PeerJoined", " joined"
 	if returned {
 		m.healing()
@@ -207,6 +218,7 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 	}
 	delete(m.rows, id)
 	m.heardOf(id)
+	m.keepEvents(id)
 	m.spread.Forget(id)
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
 }
@@ -299,6 +311,10 @@ func (m *Machine) passTime() {
 		m.passWaits()
 	}
 	m.expireRefusals()
+	if m.steps.due != 0 && m.steps.due <= m.now.Elapsed {
+		m.passSteps()
+	}
+	m.passFlap()
 }
 
 func (m *Machine) passWaits() {
@@ -388,6 +404,7 @@ func (m *Machine) peerName(id crdt.PeerID) string {
 
 // selfChanged takes a new measure of this peer.
 func (m *Machine) selfChanged(e SelfChanged) {
+	m.besideChanged(e)
 	if e.Room != m.room || e.Health != m.health {
 		grew := e.Room.CPUMillis > m.room.CPUMillis || e.Room.MemoryBytes > m.room.MemoryBytes
 		m.room, m.health = e.Room, e.Health
@@ -405,4 +422,14 @@ func (m *Machine) selfChanged(e SelfChanged) {
 		m.images, m.rowDirty = images, true
 		m.clearRefusals(func(r *refusal) bool { return r.image })
 	}
+}
+
+// besideChanged takes in what this peer has to give beside what the membership layer tells.
+func (m *Machine) besideChanged(e SelfChanged) {
+	if e.StorageBytes == m.storage && e.Pids == m.pids && slices.Equal(e.Devices, m.devices) {
+		return
+	}
+	m.storage, m.pids, m.devices = e.StorageBytes, e.Pids, slices.Clone(e.Devices)
+	m.rowDirty, m.touched = true, true
+	m.clearRefusals(func(r *refusal) bool { return r.room })
 }

@@ -16,6 +16,7 @@ type noteName struct {
 	replica string
 	peer    crdt.PeerID
 	text    string
+	cause   string
 }
 
 // noteLog keeps notes, oldest first. One that comes again counts up and becomes the newest.
@@ -36,7 +37,7 @@ func newNoteLog() noteLog {
 	return noteLog{byName: map[noteName]*keptNote{}, recent: map[noteName]bool{}}
 }
 
-func nameOf(n Note) noteName { return noteName{n.Reason, n.Object, n.Replica, n.Peer, n.Text} }
+func nameOf(n Note) noteName { return noteName{n.Reason, n.Object, n.Replica, n.Peer, n.Text, n.Cause} }
 
 func (l *noteLog) add(n Note) {
 	name := nameOf(n)
@@ -100,12 +101,18 @@ func (l *noteLog) all() []Note {
 func (m *Machine) note(n Note) {
 	n.At = m.now.Wall
 	m.notes.add(n)
+	if m.eventful(&n) {
+		m.happens(&n)
+	}
 	m.touched = true
 }
 
 // noteReplica notes something about a replica held here.
 func (m *Machine) noteReplica(in *instance, n Note) {
 	n.Object, n.Replica, n.Peer = in.workload(), string(in.record.Replica), m.self
+	if n.Cause == "" {
+		n.Cause = m.causeOf(in, n.Reason)
+	}
 	m.note(n)
 }
 
@@ -136,6 +143,3 @@ func unreadyText(in *instance) string {
 	}
 	return "not ready"
 }
-
-// Notes returns the notes kept, oldest first: at most 1,000.
-func (m *Machine) Notes() []Note { return m.notes.all() }

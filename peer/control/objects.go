@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"shoal/crdt"
@@ -23,7 +24,16 @@ type object struct {
 	frozen    bool               // live, but not usable as merged: whatever runs of it stays as it is
 	wanted    []placement.Wanted // one for each ordinal, in its newest revision; nil until it is needed
 	asks      ViewDigest         // of what it adds to a view; zero until it is needed
+	each      []eachPeer         // of a workload with one replica on each peer: these peers, by name
 	conflicts int
+}
+
+// count is how many replicas an object in force asks for.
+func (o *object) count() int {
+	if o.workload.EachPeer {
+		return len(o.each)
+	}
+	return max(o.workload.Replicas, 0)
 }
 
 // resumeIntent puts the saved operations into the set, object by object, so that one which makes
@@ -92,6 +102,7 @@ func (m *Machine) refreshObject(key crdt.Key) {
 		return
 	}
 	m.touched, m.decided = true, false
+	delete(m.leases.terms, key)
 	m.dropStale(key, digest)
 	o := m.interpret(key, digest)
 	o.digest = digest
@@ -107,6 +118,7 @@ func (m *Machine) refreshObject(key crdt.Key) {
 		m.floorChanged()
 		return
 	}
+	m.refreshPlacing(key, o)
 	m.noteObject(key, old, o)
 }
 
@@ -233,16 +245,27 @@ func (m *Machine) lastForm(key crdt.Key) *manifest.Workload {
 }
 
 // wantedOf lists the replicas of a workload, each in its newest revision.
-func wantedOf(w *manifest.Workload) []placement.Wanted {
-	wanted := make([]placement.Wanted, max(w.Replicas, 0))
-	id, request := workloadID(w.Key), requestOf(w)
+func (m *Machine) wantedOf(o *object) []placement.Wanted {
+	w := o.workload
+	all := placement.Wanted{
+		Workload:     workloadID(w.Key),
+		Request:      requestOf(w),
+		Devices:      w.Devices,
+		Ports:        w.Ports,
+		NodeSelector: w.NodeSelector,
+		Rules:        w.Rules,
+		LostWait:     w.Split.LostWait,
+		MostMoving:   w.MostMoving,
+	}
+	all.Priority, all.NeverDisplace = m.priorityOf(w)
+	wanted := make([]placement.Wanted, o.count())
 	for i := range wanted {
-		wanted[i] = placement.Wanted{
-			Replica:      replicaID(w.Key, i),
-			Workload:     id,
-			Revision:     revisionOf(w, i),
-			Request:      request,
-			NodeSelector: w.NodeSelector,
+		wanted[i] = all
+		if w.EachPeer {
+			wanted[i].Replica, wanted[i].Only = replicaID(w.Key, o.each[i].name), o.each[i].id
+			wanted[i].Revision = markedRevision(w, w.RestartsOn[o.each[i].name])
+		} else {
+			wanted[i].Replica, wanted[i].Revision = replicaID(w.Key, strconv.Itoa(i)), revisionOf(w, i)
 		}
 	}
 	return wanted

@@ -29,10 +29,11 @@ type planner struct {
 	plan    placement.Plan
 	mine    []int // assignments to this peer
 
-	ranges   [][2]int // of each span in view.Wanted
-	progress []progress
-	view     placement.View
-	built    ViewDigest // of view
+	budgets []*budget // sorted
+	each    bool      // some workload wants one replica on each peer
+	pacing  pacing
+	view    placement.View
+	built   ViewDigest // of view
 }
 
 // span is the part of base that belongs to one workload.
@@ -62,6 +63,9 @@ func planPause(parts, changes int) time.Duration {
 // replan makes a new plan if anything that it looks at has changed.
 func (m *Machine) replan() {
 	p := &m.planner
+	if p.stale && p.each && !p.wantedStale {
+		p.wantedStale = m.eachChanged()
+	}
 	if !p.stale || m.stillPlanned() || m.now.Elapsed < p.due {
 		return
 	}
@@ -120,32 +124,41 @@ func (m *Machine) assigned() []int {
 func (m *Machine) gatherWanted() {
 	p := &m.planner
 	p.wantedStale = false
-	p.spans, p.asks = p.spans[:0], ViewDigest{}
+	p.spans, p.asks, p.each = p.spans[:0], ViewDigest{}, false
 	number := 0
+	p.budgets = m.budgetsInForce()
+	for _, b := range p.budgets {
+		p.asks.add(b.digest)
+	}
 	for _, key := range m.sortedKeys() {
 		o := m.objects[key]
 		if o.workload == nil || m.isAside(sitePlan, key.String(), o.digest) {
 			continue
 		}
+		if o.workload.EachPeer {
+			p.each = true
+			m.refreshEach(o)
+		}
 		if o.asks == (ViewDigest{}) {
-			o.asks = asksOf(o)
+			o.asks = m.asksOf(o)
 		}
 		p.asks.add(o.asks)
-		to := number + max(o.workload.Replicas, 0)
+		to := number + o.count()
 		p.spans = append(p.spans, span{object: o, from: number, to: to})
 		number = to
 	}
 	if p.wantedList = m.config.Shared.list(p.asks); p.wantedList == nil {
-		p.wantedList = listOf(p.spans, number)
+		p.wantedList = m.listOf(p.spans, number)
 		m.config.Shared.keepList(p.asks, p.wantedList)
 	}
+	m.askedSpans()
 }
 
-func listOf(spans []span, number int) *wantedList {
+func (m *Machine) listOf(spans []span, number int) *wantedList {
 	l := &wantedList{base: make([]placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number)}
 	for _, s := range spans {
 		if s.object.wanted == nil {
-			s.object.wanted = wantedOf(s.object.workload)
+			s.object.wanted = m.wantedOf(s.object)
 		}
 		l.base = append(l.base, s.object.wanted...)
 	}
@@ -163,53 +176,43 @@ func (m *Machine) sortedKeys() []crdt.Key {
 func (m *Machine) buildView() {
 	p := &m.planner
 	v := &p.view
-	v.Peers, v.Wanted, v.Incumbents, v.Refusals = v.Peers[:0], v.Wanted[:0], v.Incumbents[:0], v.Refusals[:0]
-	p.ranges = p.ranges[:0]
-	p.progress = slices.Grow(p.progress[:0], len(p.base))[:len(p.base)]
-	clear(p.progress)
+	v.Peers, v.Incumbents, v.Refusals = v.Peers[:0], v.Incumbents[:0], v.Refusals[:0]
 	p.built = m.viewDigest()
 	if len(p.base) > 0 {
-		m.viewPeers()
+		m.viewPeers(v)
 	}
-	for _, s := range p.spans {
-		from := len(v.Wanted)
-		v.Wanted = append(v.Wanted, p.base[s.from:s.to]...)
-		wanted, state := v.Wanted[from:], p.progress[s.from:s.to]
-		if s.object.frozen {
-			v.Wanted = v.Wanted[:from+len(freeze(wanted, state))]
-		} else {
-			pace(wanted, state, s.object.workload.MaxSurge)
-		}
-		p.ranges = append(p.ranges, [2]int{from, len(v.Wanted)})
-	}
+	p.pacing.budgets = p.budgets
+	p.pacing.fill(p.spans, p.wantedList, v)
 }
 
-// viewPeers puts into the view who is here, what they hold and what they refuse.
-func (m *Machine) viewPeers() {
-	v := &m.planner.view
+// viewPeers puts into a view who is here, what they hold and what they refuse.
+func (m *Machine) viewPeers(v *placement.View) {
 	for _, id := range m.peerIDs() {
 		r := m.rows[id]
 		peer, ok := m.viewPeer(id, r)
 		if !ok {
 			continue
 		}
-		peer.Name = m.peerName(id)
 		v.Peers = append(v.Peers, peer)
-		if r != nil && peer.Live {
+		if r != nil && m.counts(id, &peer) {
 			v.Incumbents = append(v.Incumbents, r.incumbents...)
 			v.Refusals = append(v.Refusals, r.refusals...)
-			m.countProgress(r, &peer)
 		}
 	}
 }
 
-// viewPeer is a peer as planning sees it, without its name: its own row before what gossip says of its room. False for
+// counts says whether a plan looks at what a peer holds: one that is lost holds only what somebody waits for.
+func (m *Machine) counts(id crdt.PeerID, peer *placement.Peer) bool {
+	return peer.Live || m.steps.waitsFor(peer.LostFor)
+}
+
+// viewPeer is a peer as planning sees it: its own row before what gossip says of its room, and intent before both. False for
 // one that left.
 func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
-	peer := placement.Peer{ID: placement.PeerID(id)}
+	peer := placement.Peer{ID: placement.PeerID(id), Name: m.peerName(id)}
 	if id == m.self {
 		peer.Live, peer.Health = true, placement.Health(m.health)
-		peer.Room = roomOf(m.room)
+		peer.Room = m.space()
 	} else {
 		n := m.members[id]
 		if n.State == gossip.Left {
@@ -217,22 +220,19 @@ func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
 		}
 		peer.Live, peer.Health = n.live(), placement.Health(n.Health)
 		peer.Room = roomOf(n.Room)
+		if !peer.Live {
+			peer.LostFor = n.lostFor
+		}
 	}
 	if r != nil {
 		peer.Labels, peer.Draining = r.observation.Labels, r.observation.Draining
-		peer.Room = resources(r.observation.CPUMillis, r.observation.Memory)
+		peer.Damped, peer.Steady = r.observation.Damped, r.observation.Steady
+		peer.Room, peer.Devices = spaceOf(r.observation), r.devices
+	}
+	if n := m.nodes[peer.Name]; n != nil {
+		n.apply(&peer, r)
 	}
 	return peer, true
-}
-
-// countProgress notes what a peer's instances mean for the rollouts of their workloads.
-func (m *Machine) countProgress(r *row, peer *placement.Peer) {
-	p := &m.planner
-	for i := range r.incumbents {
-		if slot, ok := p.index[r.incumbents[i].Replica]; ok {
-			p.progress[slot].count(&p.base[slot], &r.incumbents[i], peer)
-		}
-	}
 }
 
 // mostCulprits bounds how many workloads are found to make one plan fail; each costs as many plans as
@@ -296,7 +296,7 @@ func (m *Machine) planFirst(n int) (plan placement.Plan, failure string) {
 	p := &m.planner
 	view := p.view
 	if n < len(p.spans) {
-		view.Wanted = view.Wanted[:p.ranges[n][0]]
+		view.Wanted = view.Wanted[:p.pacing.ranges[n][0]]
 	}
 	failure = guard(func() {
 		if m.config.Trip != nil {

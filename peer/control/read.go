@@ -245,10 +245,9 @@ func (m *Machine) Explain(replica placement.ReplicaID) (Explained, bool) {
 	return e, true
 }
 
-// Order returns the hash order of a replica: the peers to which it would go if nothing but room and health counted.
-func (m *Machine) Order(replica placement.ReplicaID) []placement.PeerID {
-	view := m.PlacementView()
-	return view.Order(replica)
+// Orders returns the hash order of each replica: the peers to which it would go if nothing but room and health counted.
+func (m *Machine) Orders(replicas []placement.ReplicaID) [][]placement.PeerID {
+	return m.PlacementView().Orders(replicas)
 }
 
 // pendingTexts explains pending replicas, once for all of a workload that nobody has refused.
@@ -269,8 +268,13 @@ func (p pendingTexts) of(m *Machine, id placement.ReplicaID, a placement.Assignm
 	return text
 }
 
-// pendingText sums verdicts up: "no peer fits: 2 no-cpu, 1 refused (ImageMissing: …)".
+// pendingText sums verdicts up: "0 of 3 peers fit: 2 no-cpu, 1 refused (p3: ImageMissing: …)".
 func (m *Machine) pendingText(verdicts []placement.Verdict) string {
+	return PendingText(verdicts, func(id placement.PeerID) string { return m.peerName(crdt.PeerID(id)) })
+}
+
+// PendingText says why a replica with these verdicts has no place. Of each rule it gives the first peer's numbers.
+func PendingText(verdicts []placement.Verdict, name func(placement.PeerID) string) string {
 	if len(verdicts) == 0 {
 		return "no verdict is known"
 	}
@@ -279,7 +283,7 @@ func (m *Machine) pendingText(verdicts []placement.Verdict) string {
 	for _, v := range verdicts {
 		counts[v.Rule]++
 		if details[v.Rule] == "" && v.Detail != "" {
-			details[v.Rule] = m.peerName(crdt.PeerID(v.Peer)) + ": " + v.Detail
+			details[v.Rule] = name(v.Peer) + ": " + v.Detail
 		}
 	}
 	var parts []string

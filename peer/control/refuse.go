@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,13 +20,17 @@ type refusalKey struct {
 // refusal is this peer's own word that it cannot run something now. Others learn of it by the row.
 type refusal struct {
 	reason string
+	span   time.Duration // for how long it stands
 	until  time.Duration
+	soft   bool // see placement.Refusal
+	moved  bool // of a move that failed: void as soon as nobody else has the replica ready
 	room   bool // for want of room: void as soon as some is freed
 	image  bool // for want of an image: void as soon as one comes
 }
 
 func (m *Machine) refuse(key refusalKey, r refusal) {
-	r.until = m.now.Elapsed + m.config.Tuning.RefuseFor
+	r.span = m.refuseFor(key, r.reason)
+	r.until = m.now.Elapsed + r.span
 	m.refusals[key] = &r
 	m.rowDirty = true
 	w, _ := m.assignment(key.replica)
@@ -33,8 +38,38 @@ func (m *Machine) refuse(key refusalKey, r refusal) {
 		Replica: string(key.replica), Peer: m.self, Text: r.reason})
 }
 
+// refusedBefore is what is remembered of a refusal, so that the next one of the same lasts longer.
+type refusedBefore struct {
+	reason string
+	span   time.Duration
+	until  time.Duration
+}
+
+// refuseFor is for how long a refusal stands: twice as long as the one before for the same reason, unless that is long over.
+func (m *Machine) refuseFor(key refusalKey, reason string) time.Duration {
+	kind, _, _ := strings.Cut(reason, ":")
+	span := m.config.Tuning.RefuseFor
+	before, known := m.refusedEver[key]
+	if known && before.reason == kind && m.now.Elapsed < before.until+m.config.Tuning.RefuseMost {
+		span = min(2*before.span, m.config.Tuning.RefuseMost)
+	}
+	m.refusedEver[key] = refusedBefore{kind, span, m.now.Elapsed + span}
+	return span
+}
+
+// expireRefusals ends those whose time is up. That of what goes on failing here stands.
 func (m *Machine) expireRefusals() {
-	m.clearRefusals(func(r *refusal) bool { return r.until <= m.now.Elapsed })
+	for key, r := range m.refusals {
+		if r.until > m.now.Elapsed {
+			continue
+		}
+		if in := m.held[instanceID(key.replica, key.revision)]; r.soft && in != nil && in.failing() {
+			r.until = m.now.Elapsed + r.span
+			continue
+		}
+		delete(m.refusals, key)
+		m.rowDirty = true
+	}
 }
 
 func (m *Machine) clearRefusals(void func(*refusal) bool) {
@@ -46,12 +81,23 @@ func (m *Machine) clearRefusals(void func(*refusal) bool) {
 	}
 }
 
-// dropRefusals forgets those of what nobody wants any more.
+// dropRefusals forgets those of what nobody wants any more, and of what went wrong only beside a copy that is gone.
 func (m *Machine) dropRefusals() {
 	for key := range m.refusals {
 		if a, ok := m.assignment(key.replica); !ok || a.Revision != key.revision {
 			delete(m.refusals, key)
 			m.rowDirty = true
+		}
+	}
+	for key, r := range m.refusals {
+		if r.moved && m.heldReady(key.replica, key.revision) == "" {
+			delete(m.refusals, key)
+			m.rowDirty = true
+		}
+	}
+	for key := range m.refusedEver {
+		if a, ok := m.assignment(key.replica); !ok || a.Revision != key.revision {
+			delete(m.refusedEver, key)
 		}
 	}
 }
@@ -69,6 +115,19 @@ func (m *Machine) refusalKeys() []refusalKey {
 		}
 		return strings.Compare(string(a.revision), string(b.revision))
 	})
+}
+
+// mostCrashes is how often in a row a container may end before its peer says that others had better try.
+const mostCrashes = 4
+
+// crashed refuses, softly, what ends here again and again: any other fit peer runs it rather than this one.
+func (m *Machine) crashed(in *instance, c *container) {
+	key := refusalKey{in.record.Replica, in.record.Revision}
+	if in.stopping || c.failures < mostCrashes || m.refusals[key] != nil {
+		return
+	}
+	m.refuse(key, refusal{soft: true, reason: fmt.Sprintf("CrashLoop: container %s ended %d times in a row, last with exit code %d (%s)",
+		c.spec.Name, c.failures, c.exitCode, c.reason)})
 }
 
 // cannotRun says whether a failure is about this peer or the spec, so that trying again here soon is pointless.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"strings"
 
 	"shoal/placement"
@@ -12,12 +13,63 @@ type progress struct {
 	begun bool                 // there is one, not on its way out
 	old   *placement.Incumbent // the one of an older revision to keep up
 	any   *placement.Incumbent // the one to keep if nothing may change
+	lost  *placement.Incumbent // the one on a peer that is lost and waited for
 }
 
-// count takes one instance of the replica into account. An older revision is kept only where it can
-// stay: on a peer that is not draining and that the replica still selects. Elsewhere nobody could start it
+// pacing decides which revision each replica of a view wants. Its slices are used again by the next view.
+type pacing struct {
+	progress []progress
+	ranges   [][2]int // of each span in the view's Wanted
+	budgets  []*budget
+}
+
+// fill puts what is wanted into a view that holds everything else.
+func (c *pacing) fill(spans []span, list *wantedList, v *placement.View) {
+	c.ranges, v.Wanted = c.ranges[:0], v.Wanted[:0]
+	c.count(list, v)
+	for _, s := range spans {
+		from := len(v.Wanted)
+		v.Wanted = append(v.Wanted, list.base[s.from:s.to]...)
+		wanted, state := v.Wanted[from:], c.progress[s.from:s.to]
+		if s.object.frozen {
+			v.Wanted = v.Wanted[:from+len(freeze(wanted, state))]
+		} else {
+			pace(wanted, state, s.object.workload.MaxSurge)
+		}
+		c.ranges = append(c.ranges, [2]int{from, len(v.Wanted)})
+	}
+	hold(c.budgets, list, v)
+}
+
+// count works out what all instances mean for the rollouts of their workloads.
+func (c *pacing) count(list *wantedList, v *placement.View) {
+	c.progress = slices.Grow(c.progress[:0], len(list.base))[:len(list.base)]
+	clear(c.progress)
+	byID := make(map[placement.PeerID]*placement.Peer, len(v.Peers))
+	for i := range v.Peers {
+		byID[v.Peers[i].ID] = &v.Peers[i]
+	}
+	var peer *placement.Peer
+	for i := range v.Incumbents {
+		in := &v.Incumbents[i]
+		if peer == nil || in.Peer != peer.ID { // those of one peer come together
+			peer = byID[in.Peer]
+		}
+		if slot, ok := list.index[in.Replica]; ok && peer != nil {
+			c.progress[slot].count(&list.base[slot], in, peer)
+		}
+	}
+}
+
+// count takes one instance of the replica into account. An older revision is kept only where it can stay. Elsewhere nobody could start it
 // again, because only its holders know what it was.
 func (p *progress) count(newest *placement.Wanted, in *placement.Incumbent, peer *placement.Peer) {
+	if !peer.Live {
+		if !in.Stopping && newest.LostWait > peer.LostFor && (p.lost == nil || keptBefore(in, p.lost)) {
+			p.lost = in
+		}
+		return
+	}
 	if !in.Stopping && (p.any == nil || keptBefore(in, p.any)) {
 		p.any = in
 	}
@@ -26,7 +78,7 @@ func (p *progress) count(newest *placement.Wanted, in *placement.Incumbent, peer
 	case in.Revision == newest.Revision:
 		p.begun = true
 		p.ready = p.ready || in.Ready
-	case in.Ready && !peer.Draining && selects(newest.NodeSelector, peer.Labels):
+	case in.Ready && newest.MayStay(peer):
 		if p.old == nil || younger(in, p.old) {
 			p.old = in
 		}
@@ -52,15 +104,6 @@ func keptBefore(a, b *placement.Incumbent) bool {
 	return younger(a, b)
 }
 
-func selects(selector, labels map[string]string) bool {
-	for name, value := range selector {
-		if labels[name] != value {
-			return false
-		}
-	}
-	return true
-}
-
 // pace decides which replicas of one workload already want their newest revision: in the order of
 // their ordinals, at most surge at a time that still have an older one ready and whose newest is
 // not ready. Those that have begun go first, so that nobody starts what is then given up. A replica without a
@@ -74,6 +117,10 @@ func pace(wanted []placement.Wanted, state []progress, surge int) {
 	}
 	for i := range state {
 		s := &state[i]
+		if s.waits() {
+			wants(&wanted[i], s.lost)
+			continue
+		}
 		if s.old == nil || s.ready || s.begun {
 			continue
 		}
@@ -81,9 +128,18 @@ func pace(wanted []placement.Wanted, state []progress, surge int) {
 			open--
 			continue
 		}
-		wanted[i].Revision, wanted[i].Request = s.old.Revision, s.old.Request
+		wants(&wanted[i], s.old)
 	}
 }
+
+// wants makes a replica want what it already is.
+func wants(w *placement.Wanted, in *placement.Incumbent) {
+	w.Revision, w.Request, w.Devices, w.Ports = in.Revision, in.Request, in.Devices, in.Ports
+}
+
+// waits says whether nothing is known of a replica but that it may run on a peer that is lost and waited for. Then it wants just
+// that: another revision would be another copy, and nobody may start one.
+func (p *progress) waits() bool { return p.lost != nil && p.any == nil }
 
 // freeze is pace for a workload whose object is not valid as merged: every replica that somebody
 // runs wants just the revision that it has. One that nobody runs is wanted only if the form left is one that others
@@ -98,7 +154,9 @@ func freeze(wanted []placement.Wanted, state []progress) []placement.Wanted {
 	kept := wanted[:0]
 	for i, w := range wanted {
 		if in := state[i].any; in != nil {
-			w.Revision, w.Request = in.Revision, in.Request
+			wants(&w, in)
+		} else if state[i].waits() {
+			wants(&w, state[i].lost)
 		} else if !running[w.Revision] {
 			continue
 		}

@@ -51,6 +51,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		m.measure(sealed, read.observation.At)
 	}
 	m.rowOfFloor(sealed.Peer, read.observation)
+	m.happened.tell(sealed.Peer, read.observation.Events)
 	m.setRow(sealed.Peer, read, sealed.Version)
 	m.rowCame(sealed.Peer)
 }
@@ -94,13 +95,13 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 		m.moved(peer)
 	}
 	*r = row{version: version, at: m.now.Elapsed, said: read}
+	m.healRow(peer)
 	m.touched = true
 }
 
 // samePlanning says whether two rows of one peer mean the same to a plan.
 func samePlanning(a, b *said) bool {
-	return a.about == b.about && a.holds == b.holds &&
-		a.observation.CPUMillis == b.observation.CPUMillis && a.observation.Memory == b.observation.Memory
+	return a.about == b.about && a.labelled == b.labelled && a.holds == b.holds
 }
 
 // observe makes this peer's own row from what it holds, where that has changed.
@@ -112,9 +113,14 @@ func (m *Machine) observe() {
 	o := &wire.Observation{
 		Labels:    m.config.Labels,
 		Draining:  m.draining,
+		Damped:    m.flap.damped,
+		Steady:    m.flap.steady,
 		Images:    m.images,
 		CPUMillis: m.room.CPUMillis,
 		Memory:    m.room.MemoryBytes,
+		Storage:   m.storage,
+		Pids:      m.pids,
+		Devices:   deviceMap(m.devices),
 	}
 	if m.config.Subnet.IsValid() {
 		o.Subnet = m.config.Subnet.String()
@@ -122,15 +128,17 @@ func (m *Machine) observe() {
 	for _, id := range m.heldIDs {
 		in := m.held[id]
 		m.noteReadiness(in)
+		in.wasYoung = in.young(m.now.Elapsed)
 		o.Instances = append(o.Instances, m.observed(in))
 	}
 	for _, key := range m.refusalKeys() {
 		o.Refusals = append(o.Refusals, wire.Refusal{
 			Replica: string(key.replica), Revision: string(key.revision),
-			Reason: m.refusals[key].reason, ForMillis: m.config.Tuning.RefuseFor.Milliseconds(),
+			Reason: m.refusals[key].reason, ForMillis: m.refusals[key].span.Milliseconds(), Soft: m.refusals[key].soft,
 		})
 	}
 	o.Applied, o.Mark, o.MarkDigest = m.floorRow()
+	o.Events = m.happened.own
 	body := wire.EncodeObservation(*o)
 	if m.body != nil && bytes.Equal(body, m.body) {
 		return
@@ -150,6 +158,13 @@ func (m *Machine) observed(in *instance) wire.Instance {
 		CPUMillis: in.record.CPUMillis,
 		Memory:    in.record.MemoryBytes,
 		Workload:  in.record.Workload,
+		Waits:     in.waits,
+		Storage:   in.record.StorageBytes,
+		Pids:      in.record.Pids,
+		Devices:   wireAmounts(in.record.Devices),
+		Ports:     wirePorts(in.record.Ports),
+		Arriving:  in.record.Arriving,
+		Young:     in.young(m.now.Elapsed),
 	}
 	if in.address.IsValid() {
 		w.Address = in.address.String()

@@ -15,8 +15,8 @@ type Shared struct {
 	plans map[ViewDigest]*sharedPlan
 
 	// Space for a view: only one machine at a time needs it.
-	view     placement.View
-	progress []progress
+	view   placement.View
+	pacing pacing
 }
 
 type sharedRow struct {
@@ -101,14 +101,14 @@ func (s *Shared) keepPlan(view ViewDigest, plan placement.Plan) {
 // is asked to explain builds another.
 func (s *Shared) lendSpace(p *planner) {
 	if s != nil && p.view.Peers == nil {
-		p.view, p.progress = s.view, s.progress
-		s.view, s.progress = placement.View{}, nil
+		p.view, p.pacing = s.view, s.pacing
+		s.view, s.pacing = placement.View{}, pacing{}
 	}
 }
 
 func (s *Shared) takeSpace(p *planner) {
 	if s != nil {
-		s.view, s.progress = p.view, p.progress
-		p.view, p.progress, p.built = placement.View{}, nil, ViewDigest{}
+		s.view, s.pacing = p.view, p.pacing
+		p.view, p.pacing, p.built = placement.View{}, pacing{}, ViewDigest{}
 	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ import (
 
 // ViewDigest names all that a plan is made from: machines with equal ones plan alike. It is a sum of hashes (AdHash;
 // Bellare and Micciancio 1997): one of each peer that has not left, one of what each live peer holds and refuses, and one
-// of each workload. So it is kept up at the cost of what changes, and the order in which things came leaves no trace
+// of each workload. A lost peer whose replicas are waited for counts as a live one. So it is kept up at the cost of what changes, and the order in which things came leaves no trace
 // in it. The zero value means that nothing is wanted: then every plan is empty, whatever else there is.
 type ViewDigest [4]uint64
 
@@ -52,7 +53,38 @@ func (t viewText) flag(set bool) viewText {
 }
 
 func (t viewText) amount(r placement.Resources) viewText {
-	return t.number(r.CPUMillis).number(r.MemoryBytes)
+	return t.number(r.CPUMillis).number(r.MemoryBytes).number(r.StorageBytes).number(r.Pids)
+}
+
+func (t viewText) amounts(all []placement.Amount) viewText {
+	t = t.number(int64(len(all)))
+	for _, a := range all {
+		t = t.word(a.Name).number(a.Count)
+	}
+	return t
+}
+
+func (t viewText) ports(all []placement.Port) viewText {
+	t = t.number(int64(len(all)))
+	for _, p := range all {
+		t = t.word(p.IP).number(int64(p.Number)).word(p.Protocol)
+	}
+	return t
+}
+
+func (t viewText) taints(all []placement.Taint) viewText {
+	t = t.number(int64(len(all)))
+	for _, taint := range all {
+		t = t.word(taint.Key).word(taint.Value).word(string(taint.Effect)).number(int64(taint.For))
+	}
+	return t
+}
+
+func (t viewText) digest(d ViewDigest) viewText {
+	for _, part := range d {
+		t = binary.BigEndian.AppendUint64(t, part)
+	}
+	return t
 }
 
 func (t viewText) labels(labels map[string]string) viewText {
@@ -76,12 +108,15 @@ type said struct {
 	observation *wire.Observation
 	incumbents  []placement.Incumbent // one for each instance, in the same order
 	refusals    []placement.Refusal
-	about       ViewDigest // of its peer's labels, and of whether it drains
+	devices     []placement.Amount
+	about       ViewDigest // of what it says of its peer, save labels
+	labelled    ViewDigest // of its peer's labels
 	holds       ViewDigest // of incumbents and refusals
 }
 
 func sayingOf(peer crdt.PeerID, o *wire.Observation) *said {
-	s := &said{observation: o, about: aboutOf(o.Labels, o.Draining)}
+	s := &said{observation: o, devices: devicesOf(o.Devices), labelled: labelledOf(o.Labels)}
+	s.about = s.describing()
 	s.incumbents = make([]placement.Incumbent, len(o.Instances))
 	for i, in := range o.Instances {
 		s.incumbents[i] = incumbentOf(peer, in)
@@ -99,11 +134,19 @@ func (s said) restamped(o *wire.Observation) *said {
 	return &s
 }
 
-func aboutOf(labels map[string]string, draining bool) ViewDigest {
-	return viewText("about").labels(labels).flag(draining).sum()
+func labelledOf(labels map[string]string) ViewDigest { return viewText("labels").labels(labels).sum() }
+
+var labelledNothing = labelledOf(nil)
+
+// spaceOf is the room that a row gives its peer.
+func spaceOf(o *wire.Observation) placement.Resources {
+	return resources(placement.Resources{CPUMillis: o.CPUMillis, MemoryBytes: o.Memory, StorageBytes: o.Storage, Pids: o.Pids})
 }
 
-var aboutNothing = aboutOf(nil, false)
+func (s *said) describing() ViewDigest {
+	o := s.observation
+	return viewText("about").amount(spaceOf(o)).amounts(s.devices).flag(o.Draining).flag(o.Damped).flag(o.Steady).sum()
+}
 
 // holding leaves out until when a refusal stands: no plan looks at that, for its peer alone ends it.
 func (s *said) holding(peer crdt.PeerID) ViewDigest {
@@ -114,27 +157,48 @@ func (s *said) holding(peer crdt.PeerID) ViewDigest {
 	for i := range s.incumbents {
 		in := &s.incumbents[i]
 		t = t.word(string(in.Replica)).word(string(in.Revision)).amount(in.Request)
-		t = t.flag(in.Ready).flag(in.Stopping).number(millis(in.Since))
+		t = t.amounts(in.Devices).ports(in.Ports)
+		t = t.flag(in.Ready).flag(in.Stopping).flag(in.Arriving).flag(in.Young).number(millis(in.Since))
 	}
 	for i := range s.refusals {
 		r := &s.refusals[i]
-		t = t.word(string(r.Replica)).word(string(r.Revision)).word(r.Reason)
+		t = t.word(string(r.Replica)).word(string(r.Revision)).word(r.Reason).flag(r.Soft)
 	}
 	return t.sum()
 }
 
 // asksOf is the digest of what an object in force asks to run, and how; zero if it asks for no replica.
-func asksOf(o *object) ViewDigest {
+func (m *Machine) asksOf(o *object) ViewDigest {
 	w := o.workload
-	if w.Replicas <= 0 {
+	if o.count() == 0 {
 		return ViewDigest{}
 	}
 	t := viewText("asks").word(w.Key.String()).word(w.Revision).number(int64(w.Replicas))
-	t = t.amount(requestOf(w)).number(int64(w.MaxSurge)).labels(w.NodeSelector).flag(o.frozen)
+	t = t.amount(requestOf(w)).amounts(w.Devices).ports(w.Ports).number(int64(w.MaxSurge)).labels(w.NodeSelector).flag(o.frozen)
 	for _, ordinal := range slices.Sorted(maps.Keys(w.Restarts)) {
 		t = t.number(int64(ordinal)).word(w.Restarts[ordinal])
 	}
+	for _, peer := range slices.Sorted(maps.Keys(w.RestartsOn)) {
+		t = t.word(peer).word(w.RestartsOn[peer])
+	}
+	priority, never := m.priorityOf(w)
+	t = t.number(int64(priority)).flag(never).number(int64(w.Split.LostWait)).number(int64(w.MostMoving)).rules(w.Rules)
+	for i := range o.each {
+		t = t.word(string(o.each[i].id)).word(o.each[i].name)
+	}
 	return t.sum()
+}
+
+// rules hashes all that rules say: nothing of them may be left out, so their whole form as JSON stands for them.
+func (t viewText) rules(r *placement.Rules) viewText {
+	if r == nil {
+		return t.word("")
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // words, numbers and lists always encode
+	}
+	return t.word(string(text))
 }
 
 // counted is what a sum holds of one peer.
@@ -200,17 +264,18 @@ func (m *Machine) peerDigest(id crdt.PeerID) ViewDigest {
 	if !ok {
 		return ViewDigest{}
 	}
-	about := aboutNothing
-	if r != nil {
-		about = r.about
+	labelled := labelledNothing
+	if n := m.nodes[peer.Name]; n != nil && len(n.labels) > 0 {
+		labelled = labelledOf(peer.Labels)
+	} else if r != nil {
+		labelled = r.labelled
 	}
 	var space [256]byte
-	t := append(viewText(space[:0]), "peer"...).word(string(id)).flag(peer.Live).number(int64(peer.Health)).amount(peer.Room)
-	for _, part := range about {
-		t = binary.BigEndian.AppendUint64(t, part)
-	}
+	t := append(viewText(space[:0]), "peer"...).word(string(id)).word(peer.Name).flag(peer.Live).number(int64(peer.Health)).amount(peer.Room)
+	t = t.amounts(peer.Devices).taints(peer.Taints).number(int64(peer.LostFor))
+	t = t.flag(peer.Draining).flag(peer.Cordoned).flag(peer.Damped).flag(peer.Steady).digest(labelled)
 	d := t.sum()
-	if r != nil && peer.Live {
+	if r != nil && m.counts(id, &peer) {
 		d.add(r.holds)
 	}
 	return d

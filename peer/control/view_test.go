@@ -20,13 +20,16 @@ func slowView(m *Machine) string {
 	v := &m.planner.view
 	text := ""
 	for _, p := range v.Peers {
-		text += fmt.Sprintf("peer %s live=%t health=%d room=%v draining=%t labels=%v\n", p.ID, p.Live, p.Health, p.Room, p.Draining, p.Labels)
+		if len(p.Labels) == 0 {
+			p.Labels = nil
+		}
+		text += fmt.Sprintf("peer %+v\n", p)
 	}
 	for _, in := range v.Incumbents {
 		text += fmt.Sprintf("holds %+v\n", in)
 	}
 	for _, r := range v.Refusals {
-		text += fmt.Sprintf("refuses %s %s %s %s\n", r.Peer, r.Replica, r.Revision, r.Reason)
+		text += fmt.Sprintf("refuses %s %s %s %s %t\n", r.Peer, r.Replica, r.Revision, r.Reason, r.Soft)
 	}
 	for _, s := range m.planner.spans {
 		if s.from == s.to {
@@ -34,7 +37,9 @@ func slowView(m *Machine) string {
 		}
 		text += fmt.Sprintf("asks frozen=%t surge=%d\n", s.object.frozen, s.object.workload.MaxSurge)
 		for _, want := range m.planner.base[s.from:s.to] {
-			text += fmt.Sprintf("  %+v\n", want)
+			rules := want.Rules
+			want.Rules = nil
+			text += fmt.Sprintf("  %+v %+v\n", want, rules)
 		}
 	}
 	return text

@@ -37,6 +37,16 @@ type ReplicaView struct {
 	Instances  []InstanceView
 }
 
+// Explained is all that a view says of one replica: equal on all peers with equal views, to the byte.
+type Explained struct {
+	Assignment placement.Assignment
+	Pending    string              // why it has no place, for people; empty if it has one
+	Remedy     string              // the smallest change with which it would have one; empty where no single one would do
+	Verdicts   []placement.Verdict // of every peer, in the replica's hash order
+	View       ViewDigest
+	Plan       [32]byte
+}
+
 // InstanceState is a rung of an instance's ladder.
 type InstanceState string
 
@@ -45,6 +55,7 @@ const (
 	Preparing InstanceState = "Preparing"
 	Starting  InstanceState = "Starting"
 	Running   InstanceState = "Running"
+	Leasing   InstanceState = "Leasing" // waits for nothing but its lease
 	BackOff   InstanceState = "BackOff" // waits before the next restart
 	Stopping  InstanceState = "Stopping"
 )

@@ -24,9 +24,15 @@ func (m *Machine) asksAll() bool { return len(m.liveIDs) <= greetAll }
 
 // askWord asks a peer for the version of its row, where that is not known.
 func (m *Machine) askWord(id crdt.PeerID) {
-	if n := m.members[id]; n.live() && !n.fresh && n.told == (replication.Version{}) && m.asksAll() {
-		m.out.Send = append(m.out.Send, sends([]replication.Outgoing{m.spread.Ask(id)})...)
+	n := m.members[id]
+	ask := !n.fresh && n.told == (replication.Version{}) && m.asksAll()
+	if !n.live() || !ask && !(n.missed && m.greets(id)) {
+		return
 	}
+	question := m.spread.Ask(id)
+	question.Message.Digest.Missed = n.missed
+	n.missed = n.missed && ask // until it answers
+	m.out.Send = append(m.out.Send, sends([]replication.Outgoing{question})...)
 }
 
 // confirmFrom takes a peer's own word of which row is its newest.
@@ -57,6 +63,7 @@ func (m *Machine) confirmed(id crdt.PeerID, n *member) {
 		m.touched = true
 		m.moved(id)
 	}
-	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
+	n.fresh, n.wait, n.confirm, n.gaveUp, n.missed = true, 0, 0, false, false
 	m.list(id, n)
+	m.healRow(id)
 }

@@ -29,6 +29,8 @@ type world struct {
 	machine *Machine
 	room    gossip.Room
 	labels  map[string]string
+	space   placement.Resources // beside room
+	devices []placement.Amount
 	tuning  Tuning
 	boot    uint64
 	elapsed time.Duration
@@ -50,6 +52,7 @@ type world struct {
 	sequences map[string]uint64
 	revisions map[string]string // real -> r1, r2 …
 	requests  uint64
+	told      uint64 // events of other peers
 	printed   bytes.Buffer
 }
 
@@ -94,6 +97,10 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	trip SITE NAME                       the code fails there from now on; trip: no more
 //	resolve NAME [PATH VALUE]            writes a field having seen all, or ends the orphans of a dead object
 //	acks N NAME k=v…  ack PEER           apply, asking for acknowledgements; one comes for the last write
+//	row NAME … serves REPLICA REVISION  event REPLICA REASON TEXT CAUSE
+//	events heals  explain REPLICA  what-if lose|drain|add|apply|remove …
+//	missed PEER…                         they say that they had lost p1
+//	flap told-missed                     what p1 says of its own flaps, and whom it told lately that it was lost
 //	aside conflicts history floor skews audit sent
 //	plan replicas members invalid why notes admitted persist version  print
 func (w *world) do(args []string) error {
@@ -106,8 +113,11 @@ func (w *world) do(args []string) error {
 		"plan": w.plan, "replicas": w.replicas, "members": w.membersVerb, "invalid": w.invalid, "why": w.why,
 		"notes": w.notes, "admitted": w.admitted, "persist": w.persist, "quiet": w.quietVerb, "wake": w.wakeVerb,
 		"trip": w.tripVerb, "aside": w.asideVerb, "conflicts": w.conflictsVerb, "resolve": w.resolveVerb, "history": w.historyVerb,
-		"floor": w.floorVerb, "skews": w.skewsVerb, "audit": w.auditVerb, "ack": w.ackVerb, "acks": w.acksVerb, "sent": w.sentVerb,
+		"floor": w.floorVerb, "skews": w.skewsVerb, "audit": w.auditVerb, "ack": w.ackVerb, "events": w.eventsVerb, "heals": w.healsVerb,
+		"explain": w.explainVerb, "what-if": w.whatIfVerb, "acks": w.acksVerb, "sent": w.sentVerb,
+		"missed": w.missedVerb, "flap": w.flapVerb, "told-missed": w.toldMissed,
 	}
+	maps.Copy(verbs, w.placingVerbs())
 	verb, known := verbs[args[0]]
 	if !known {
 		return fmt.Errorf("unknown verb")
@@ -153,7 +163,10 @@ func (w *world) start(args []string) error {
 			w.labels = pairs(strings.Split(args[i+1], ","))
 			i++
 		default:
-			return fmt.Errorf("unknown word %s", args[i])
+			if !w.setSpace(args[i], args[i+1]) {
+				return fmt.Errorf("unknown word %s", args[i])
+			}
+			i++
 		}
 	}
 	saved := Saved{Records: maps.Clone(w.records)}
@@ -171,6 +184,7 @@ func (w *world) start(args []string) error {
 	w.machine = New(Config{
 		Self: gossip.Self{ID: gossip.PeerID(peerID("p1")), Name: "p1", Room: w.room}, Boot: w.boot, Labels: w.labels,
 		Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: func(n int) int { return n / 2 }, Tuning: w.tuning, Trip: w.trip,
+		StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices,
 	}, saved)
 	return nil
 }
@@ -250,12 +264,22 @@ func (w *world) row(args []string) error {
 		case "runs":
 			o.Instances = append(o.Instances, w.rowInstance(args[i+1], args[i+2], args[i+3]))
 			i += 4
+		case "serves":
+			o.Instances = append(o.Instances, serving(w.rowInstance(args[i+1], args[i+2], "ready")))
+			i += 3
+		case "event":
+			o.Events = append(o.Events, w.rowEvent(args[i+1:i+5]))
+			i += 5
 		case "refuses":
 			o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/" + args[i+1],
 				Revision: w.realRevision(args[i+2]), Reason: args[i+3], ForMillis: 30_000})
 			i += 4
 		default:
-			return fmt.Errorf("unknown word %s", args[i])
+			n := w.rowWord(o, args[i:])
+			if n == 0 {
+				return fmt.Errorf("unknown word %s", args[i])
+			}
+			i += n
 		}
 	}
 	w.rows[name] = o
@@ -270,7 +294,8 @@ func (w *world) rowInstance(replica, revision, state string) wire.Instance {
 	in := wire.Instance{ID: "default." + replica + "." + real, Replica: "default/" + replica, Revision: real,
 		Since: epoch.UnixMilli(), CPUMillis: 1000, Memory: 64 << 20,
 		Workload: "Deployment/default/" + replica[:strings.LastIndexByte(replica, '-')]}
-	in.State, in.Ready = map[string]string{"ready": "Running", "starting": "Starting", "stopping": "Stopping"}[state], state == "ready"
+	in.State = map[string]string{"ready": "Running", "starting": "Starting", "stopping": "Stopping", "arriving": "Starting", "arrived": "Running"}[state]
+	in.Ready, in.Arriving = state == "ready" || state == "arrived", state == "arriving" || state == "arrived"
 	return in
 }
 
@@ -334,9 +359,14 @@ func manifestOf(key crdt.Key, options map[string]string) map[string]any {
 		pod["nodeSelector"] = map[string]any{name: value}
 	}
 	labels := map[string]any{"app": key.Name}
+	annotations := map[string]any{}
 	metadata := map[string]any{"name": key.Name, "namespace": key.Namespace}
 	if v := options["restart"]; v != "" {
-		metadata["annotations"] = map[string]any{manifest.RestartAnnotation + v: "again"}
+		annotations[manifest.RestartAnnotation+v] = "again"
+	}
+	placed(pod, annotations, options)
+	if len(annotations) > 0 {
+		metadata["annotations"] = annotations
 	}
 	return map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
 		"spec": map[string]any{
@@ -497,13 +527,13 @@ func (w *world) breakVerb(args []string) error {
 }
 
 func (w *world) images(args []string) error {
-	w.machine.Step(SelfChanged{Room: w.room, Images: args})
+	w.machine.Step(SelfChanged{Room: w.room, Images: args, StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices})
 	return nil
 }
 
 func (w *world) setRoom(args []string) error {
 	err := w.parseRoom(args)
-	w.machine.Step(SelfChanged{Room: w.room})
+	w.machine.Step(SelfChanged{Room: w.room, StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices})
 	return err
 }
 

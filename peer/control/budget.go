@@ -1,0 +1,170 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"shoal/crdt"
+	"shoal/peer/manifest"
+	"shoal/placement"
+)
+
+// budget is how many replicas may be on their way from peers that hand over their work at once: what Kubernetes calls a
+// PodDisruptionBudget. Here nothing is disrupted, for a replica goes only when it is ready elsewhere; but who gives a budget
+// asks for care, and one that allows nothing keeps replicas where they are until somebody decides.
+type budget struct {
+	manifest.Budget
+	digest ViewDigest
+}
+
+func (m *Machine) setBudget(key crdt.Key, tree map[string]any, digest [32]byte) {
+	delete(m.budgets, key)
+	if tree != nil {
+		if spec, ok := manifest.BudgetOf(key, tree); ok {
+			m.budgets[key] = &budget{Budget: spec, digest: viewText("budget").word(key.String()).word(string(digest[:])).sum()}
+		}
+	}
+	m.planner.wantedStale, m.planner.stale = true, true
+}
+
+// inForce lists the budgets, sorted.
+func (m *Machine) budgetsInForce() []*budget {
+	return slices.SortedFunc(maps.Values(m.budgets), func(a, b *budget) int { return compareKeys(a.Key, b.Key) })
+}
+
+// selects says whether a budget is about the replicas of a workload.
+func (b *budget) selects(w *placement.Wanted) bool {
+	return w.Rules != nil && w.Rules.Namespace == b.Key.Namespace && b.Selects(w.Rules.Labels)
+}
+
+// handing is how far one replica is on its way from a peer that hands over its work.
+type handing struct {
+	from  placement.PeerID // the peer that hands it over, and has it ready; empty if there is none
+	ready bool             // some peer has it ready
+	goes  bool             // it has another place already, or is being stopped
+}
+
+// handings works out, for every replica of a view, whether it is being handed over.
+func handings(list *wantedList, v *placement.View) []handing {
+	draining := map[placement.PeerID]bool{}
+	live := map[placement.PeerID]bool{}
+	for i := range v.Peers {
+		draining[v.Peers[i].ID] = v.Peers[i].Draining
+		live[v.Peers[i].ID] = v.Peers[i].Live
+	}
+	all := make([]handing, len(list.base))
+	for i := range v.Incumbents {
+		in := &v.Incumbents[i]
+		slot, wanted := list.index[in.Replica]
+		if !wanted || !live[in.Peer] {
+			continue
+		}
+		h := &all[slot]
+		current := in.Revision == list.base[slot].Revision
+		h.ready = h.ready || in.Ready && !in.Stopping
+		switch {
+		case !draining[in.Peer]:
+			h.goes = h.goes || in.Arriving && !in.Stopping
+		case in.Stopping:
+			h.goes = true
+		case in.Ready && current && (h.from == "" || in.Peer < h.from):
+			h.from = in.Peer
+		}
+	}
+	return all
+}
+
+// hold keeps those replicas on peers that hand over which a budget does not let go yet: of those that could go the first by
+// name go first, so that peers with equal views hold back the same ones. Held ones are wanted on their peer alone.
+func hold(budgets []*budget, list *wantedList, v *placement.View) {
+	if len(budgets) == 0 || !slices.ContainsFunc(v.Peers, func(p placement.Peer) bool { return p.Draining && p.Live }) {
+		return
+	}
+	all := handings(list, v)
+	at := make(map[placement.ReplicaID]int, len(v.Wanted))
+	for i := range v.Wanted {
+		at[v.Wanted[i].Replica] = i
+	}
+	for _, b := range budgets {
+		for _, slot := range b.kept(list, all) {
+			if i, wanted := at[list.base[slot].Replica]; wanted {
+				v.Wanted[i].Only = all[slot].from
+			}
+		}
+	}
+}
+
+// tally is how the replicas of a budget stand.
+type tally struct {
+	expected, healthy, going int
+	could                    []int // in the list of those wanted: those that could go
+}
+
+// allows is how many more may go.
+func (b *budget) allows(t *tally) int { return max(b.Allowed(t.expected, t.healthy)-t.going, 0) }
+
+func (b *budget) tally(list *wantedList, all []handing) *tally {
+	t := &tally{}
+	for i := range list.base {
+		w := &list.base[i]
+		if !b.selects(w) {
+			continue
+		}
+		t.expected++
+		if all[i].ready {
+			t.healthy++
+		}
+		switch {
+		case all[i].goes:
+			t.going++
+		case all[i].from != "" && w.Only == "":
+			t.could = append(t.could, i)
+		}
+	}
+	return t
+}
+
+// kept lists the replicas that a budget does not let go now.
+func (b *budget) kept(list *wantedList, all []handing) []int {
+	t := b.tally(list, all)
+	could := t.could
+	slices.SortFunc(could, func(x, y int) int {
+		return strings.Compare(string(list.base[x].Replica), string(list.base[y].Replica))
+	})
+	return could[min(len(could), b.allows(t)):]
+}
+
+// keptBy says which budget keeps a replica on a peer that hands over, for people; empty if none does.
+func (m *Machine) keptBy(in *placement.Incumbent) string {
+	view := m.PlacementView()
+	all := handings(m.planner.wantedList, &view)
+	for _, b := range m.budgetsInForce() {
+		for _, slot := range b.kept(m.planner.wantedList, all) {
+			if m.planner.base[slot].Replica == in.Replica && all[slot].from == in.Peer {
+				return fmt.Sprintf("disruption budget %s lets no more go now", b.Key.Name)
+			}
+		}
+	}
+	return ""
+}
+
+// MayEvict says whether the budgets let a replica be replaced now; if not, why, for people.
+func (m *Machine) MayEvict(replica placement.ReplicaID) (why string, may bool) {
+	slot, wanted := m.planner.index[replica]
+	if !wanted {
+		return "", true
+	}
+	view := m.PlacementView()
+	all := handings(m.planner.wantedList, &view)
+	for _, b := range m.budgetsInForce() {
+		if !b.selects(&m.planner.base[slot]) {
+			continue
+		}
+		if t := b.tally(m.planner.wantedList, all); b.allows(t) == 0 && (all[slot].ready || !b.AlwaysAllow) {
+			return fmt.Sprintf("disruption budget %s: %d of %d replicas are ready, and no more may go now", b.Key.Name, t.healthy, t.expected), false
+		}
+	}
+	return "", true
+}

@@ -1,0 +1,117 @@
+package control
+
+import (
+	"maps"
+	"slices"
+
+	"shoal/crdt"
+	"shoal/placement"
+)
+
+// Supposition is what might happen: objects that change, peers that are lost, hand over their work, or join.
+type Supposition struct {
+	Objects     []PreviewChange
+	Lose, Drain []placement.PeerID
+	Add         []placement.Peer
+}
+
+// Question is a view under a supposition. It shares nothing that changes with the machine it comes from, so that
+// looking ahead, which may take many plans, holds no machine up.
+type Question struct {
+	Before placement.View // as it is
+	Was    placement.Plan // of it
+	View   ViewDigest     // of it
+
+	after   placement.View
+	spans   []span
+	list    *wantedList
+	budgets []*budget
+	wait    bool
+}
+
+// Suppose puts a question. Faults say which objects would not be valid: these count as they are.
+func (m *Machine) Suppose(s Supposition) (q Question, faults []string) {
+	n, faults := m.imagine(s.Objects)
+	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, wait: len(s.Lose) > 0}
+	n.viewPeers(&q.after)
+	q.after.Peers = append(q.after.Peers, s.Add...)
+	lost := map[placement.PeerID]bool{}
+	for _, id := range s.Lose {
+		lost[id] = true
+	}
+	for i := range q.after.Peers {
+		p := &q.after.Peers[i]
+		if lost[p.ID] {
+			p.Live, p.LostFor = false, 0
+		}
+		p.Draining = p.Draining || slices.Contains(s.Drain, p.ID)
+	}
+	q.want(n)
+	if !slices.ContainsFunc(q.list.base, func(w placement.Wanted) bool { return w.LostWait > 0 }) {
+		q.after.Incumbents = slices.DeleteFunc(q.after.Incumbents, func(in placement.Incumbent) bool { return lost[in.Peer] })
+	}
+	q.after.Refusals = slices.DeleteFunc(q.after.Refusals, func(r placement.Refusal) bool { return lost[r.Peer] })
+	return q, faults
+}
+
+// want lists what is wanted: one on each peer where that is asked for.
+func (q *Question) want(n *Machine) {
+	number := 0
+	for _, sp := range n.planner.spans {
+		o := *sp.object
+		if o.workload.EachPeer {
+			o.each, o.wanted = n.eachOf(o.workload, q.after.Peers), nil
+		}
+		q.spans = append(q.spans, span{object: &o, from: number, to: number + o.count()})
+		number += o.count()
+	}
+	q.list = n.listOf(q.spans, number)
+}
+
+// Foresee answers the question.
+func (q Question) Foresee() placement.Foresight {
+	c := pacing{budgets: q.budgets}
+	return q.after.Foresee(placement.Future{Wait: q.wait, Pace: func(v *placement.View) {
+		v.Wanted = nil
+		c.fill(q.spans, q.list, v)
+	}})
+}
+
+// imagine returns a machine as it would be after some changes, good for views alone.
+func (m *Machine) imagine(changes []PreviewChange) (changed *Machine, faults []string) {
+	n := *m
+	n.out, n.notes, n.happened, n.config.Shared = Output{}, newNoteLog(), newHappened(), nil
+	n.objects, n.nodes, n.budgets = maps.Clone(m.objects), maps.Clone(m.nodes), maps.Clone(m.budgets)
+	n.priorities, n.asides = maps.Clone(m.priorities), maps.Clone(m.asides)
+	n.planner = planner{wantedList: &wantedList{}}
+	n.members, n.lost = maps.Clone(m.members), map[crdt.PeerID]*member{}
+	for id, known := range m.members {
+		copied := *known
+		n.members[id] = &copied
+		if known.listed.lost {
+			n.lost[id] = &copied
+		}
+	}
+	for key, o := range m.objects {
+		copied := *o
+		n.objects[key] = &copied
+	}
+	for _, c := range changes {
+		faults = append(faults, n.pretend(c)...)
+	}
+	n.gatherWanted()
+	return &n, faults
+}
+
+// pretend puts one object in another form. One that is not valid so stays as it is, and its faults come back.
+func (m *Machine) pretend(c PreviewChange) []string {
+	o := &object{merged: crdt.Object{Key: c.Key, Live: len(c.Fields) > 0, Fields: c.Fields}}
+	if o.merged.Live {
+		if o.workload, o.faults = m.form(c.Key, c.Fields); o.faults != nil {
+			return o.faults
+		}
+	}
+	m.objects[c.Key] = o
+	m.refreshPlacing(c.Key, o)
+	return nil
+}

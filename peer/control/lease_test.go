@@ -1,0 +1,181 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/placement"
+	"shoal/runtime"
+)
+
+// enforce is the process that keeps deadlines, also when the program of a peer is dead.
+func (c *cluster) enforce(p *simulated) {
+	for id, until := range p.bounds {
+		in := p.instances[id]
+		if in == nil || until > c.now {
+			continue
+		}
+		for i := range in.Containers {
+			if s := &in.Containers[i]; s.Phase == runtime.Running {
+				s.Phase, s.ExitCode, s.Reason = runtime.Exited, 137, "Error"
+				p.machine.Step(Exited{*s})
+			}
+		}
+	}
+}
+
+// mayStart checks what the runtime checks: nothing that is bounded starts without time.
+func (c *cluster) mayStart(p *simulated, a Action) {
+	if a.Kind == Start && p.instances[a.Instance].Spec.Bounded && p.bounds[a.Instance] <= c.now {
+		c.t.Errorf("%s starts %s at %v with a deadline of %v", p.name, a.Instance, c.now, p.bounds[a.Instance])
+	}
+}
+
+// copies says on which peers a replica of a workload really runs.
+func (c *cluster) copies(name string) (on []string) {
+	for _, p := range c.peers {
+		for id, in := range p.instances {
+			if strings.HasPrefix(string(id), "default."+name+"-") && !p.off {
+				for _, s := range in.Containers {
+					if s.Phase == runtime.Running {
+						on = append(on, p.name)
+					}
+				}
+			}
+		}
+	}
+	return on
+}
+
+// passOnce lets time pass, in which a replica never runs twice. It returns for how long it ran nowhere.
+func (c *cluster) passOnce(name string, span time.Duration) (down time.Duration) {
+	c.t.Helper()
+	for end := c.now + span; c.now < end; {
+		c.tick()
+		switch on := c.copies(name); len(on) {
+		case 0:
+			down += step
+		case 1:
+		default:
+			c.t.Fatalf("at %v it runs on %v", c.now, on)
+		}
+	}
+	return down
+}
+
+func (c *cluster) holder(name string) *simulated {
+	c.t.Helper()
+	on := c.copies(name)
+	if len(on) != 1 {
+		c.t.Fatalf("at %v it runs on %v", c.now, on)
+	}
+	for _, p := range c.peers {
+		if p.name == on[0] {
+			return p
+		}
+	}
+	panic("no such peer")
+}
+
+var exclusive = map[string]string{"exclusive": "true", "witnesses": "p1,p2,p3", "grace": "2"}
+
+// newLeased is a cluster with one exclusive replica that runs.
+func newLeased(t *testing.T, seed int64, n int) *cluster {
+	c := newCluster(t, seed, n)
+	c.pass(4 * time.Second)
+	c.apply(c.peers[0], "db", exclusive)
+	if down := c.passOnce("db", 14*time.Second); down > 12*time.Second {
+		t.Fatalf("it did not run for %v", down)
+	}
+	return c
+}
+
+// isolate cuts one peer off.
+func (c *cluster) isolate(p *simulated) {
+	for _, other := range c.peers {
+		c.side[other.id] = 0
+	}
+	c.side[p.id] = 1
+}
+
+// TestExclusive: splits, losses of power, restarts and moves, and it never runs twice.
+func TestExclusive(t *testing.T) {
+	for seed := range int64(6) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			c := newLeased(t, seed, 5)
+			first := c.holder("db")
+
+			if down := c.passOnce("db", 30*time.Second); down > 0 {
+				t.Errorf("it was down for %v although nothing happened", down)
+			}
+			c.boot(first)
+			if down := c.passOnce("db", 12*time.Second); down > 0 || c.holder("db") != first {
+				t.Errorf("P10: a restart of the program brought it down for %v", down)
+			}
+			c.isolate(first)
+			if down := c.passOnce("db", 20*time.Second); down > 13*time.Second {
+				t.Errorf("cut off from its holder it was down for %v", down)
+			}
+			second := c.holder("db")
+			if second == first {
+				t.Error("it runs on the side without a majority of the witnesses")
+			}
+			text := first.machine.LeaseWait(placement.ReplicaID("default/db-0"))
+			if !strings.Contains(text, "of 3 witnesses granted") || !strings.Contains(text, "not answer") {
+				t.Errorf("%s says %q", first.name, text)
+			}
+			c.split(0)
+			if down := c.passOnce("db", 15*time.Second); down > 0 || c.holder("db") != second {
+				t.Errorf("the heal brought it down for %v", down)
+			}
+			second.powerLoss()
+			if down := c.passOnce("db", 20*time.Second); down > 13*time.Second {
+				t.Errorf("after a loss of power it was down for %v", down)
+			}
+		})
+	}
+}
+
+// TestExclusiveRollout stops the old one before the new one starts, which has been made ready by then.
+func TestExclusiveRollout(t *testing.T) {
+	c := newLeased(t, 1, 3)
+	c.apply(c.peers[1], "db", map[string]string{"exclusive": "true", "witnesses": "p1,p2,p3", "grace": "2", "env": "blue"})
+	if down := c.passOnce("db", 10*time.Second); down == 0 || down > 3*time.Second {
+		t.Errorf("it was down for %v", down)
+	}
+	c.settledOn(1)
+}
+
+// TestWitnessPolicy: only the side with most of the witnesses runs it, and a planned move has no gap.
+func TestWitnessPolicy(t *testing.T) {
+	for seed := range int64(4) {
+		c := newCluster(t, seed, 5)
+		c.pass(4 * time.Second)
+		c.apply(c.peers[0], "web", map[string]string{"split": "witness", "witnesses": "p1,p2,p3", "replicas": "4"})
+		c.pass(14 * time.Second)
+		c.settledOn(4)
+		c.split(2) // p1 and p2 on side 1
+		c.pass(25 * time.Second)
+		if a, b := c.serving(1), c.serving(0); a != 4 || b != 0 {
+			t.Errorf("the side with most of the witnesses serves %d, the other %d", a, b)
+		}
+		c.split(0)
+		c.pass(25 * time.Second)
+		c.settledOn(4)
+
+		drained := c.peers[0]
+		c.request++
+		drained.machine.Step(LeaveAsked{Request: c.request, Within: time.Hour})
+		for range 200 {
+			c.tick()
+			if n := c.serving(0); n < 4 {
+				t.Fatalf("P7: at %v only %d serve", c.now, n)
+			}
+		}
+		if n := len(drained.machine.held); n > 0 {
+			t.Errorf("%d are left on the peer that leaves", n)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+
+	"shoal/peer/lease"
+	"shoal/placement"
+)
+
+// leaseText says, for people, what an instance lacks to run; empty if it has its lease. It changes only when that changes, so that rows
+// do not change with the time.
+func (m *Machine) leaseText(in *instance) string {
+	w := m.workloadOf(in)
+	if !in.withheld || w == nil {
+		return ""
+	}
+	if m.rivalHere(in) {
+		return "exclusive: its other revision still runs on this peer"
+	}
+	t := m.leaseTermsOf(w)
+	if t.fault != "" {
+		return "lease: " + t.fault
+	}
+	hearings := m.leaseHolder().Hearings(string(in.record.Replica), m.now.Elapsed)
+	return "lease: " + strings.Join(m.hearingTexts(t, hearings), ", ")
+}
+
+// hearingTexts begin with how many granted, in each list, and go on with why the others did not.
+func (m *Machine) hearingTexts(t *leaseTerms, hearings []lease.Hearing) []string {
+	var texts []string
+	for i, list := range t.lists {
+		granted := 0
+		for _, h := range hearings {
+			for _, witness := range list {
+				if witness == h.Witness && h.Granted {
+					granted++
+				}
+			}
+		}
+		text := fmt.Sprintf("%d of %d witnesses granted", granted, len(list))
+		if len(t.lists) > 1 {
+			text += " of " + strings.Join(t.names[i], " ")
+		}
+		texts = append(texts, text)
+	}
+	var silent []string
+	for i, list := range t.lists {
+		for j, witness := range list {
+			if witness == "" {
+				silent = append(silent, t.names[i][j])
+			}
+		}
+	}
+	unknown := len(silent)
+	for _, h := range hearings {
+		if text := m.refusalText(h); text != "" {
+			texts = append(texts, text)
+		} else if !h.Granted {
+			silent = append(silent, m.peerName(h.Witness))
+		}
+	}
+	if len(silent) > 0 {
+		verb := " do not answer"
+		if len(silent) == 1 {
+			verb = " does not answer"
+		}
+		if unknown == len(silent) {
+			verb = strings.TrimSuffix(verb, " answer") + " exist here"
+		}
+		texts = append(texts, listed(silent)+verb)
+	}
+	return texts
+}
+
+func (m *Machine) refusalText(h lease.Hearing) string {
+	name := m.peerName(h.Witness)
+	switch h.Refused {
+	case lease.Taken:
+		return name + " granted it to " + m.peerName(h.Holder)
+	case lease.Young:
+		return name + " has started less than a term ago"
+	case lease.Unknown:
+		return name + " does not know yet that it is wanted"
+	case lease.OtherTerms:
+		return name + " knows other witnesses or another policy"
+	case lease.NoWitness:
+		return name + " is no witness by what it knows"
+	case lease.Full:
+		return name + " keeps as many grants as it can"
+	}
+	return ""
+}
+
+// listed joins names as people do.
+func listed(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+func (m *Machine) noteWithheld(in *instance) {
+	switch {
+	case !in.withheld:
+		m.noteReplica(in, Note{Reason: "Leased", Text: "holds its lease"})
+	case in.active():
+		m.noteReplica(in, Note{Warning: true, Reason: "LeaseLost", Text: "stops, for its lease is about to end: " + m.leaseText(in)})
+	}
+}
+
+// LeaseWait says what a replica lacks to run for want of a lease, as its holders' rows say it; empty if nothing.
+func (m *Machine) LeaseWait(replica placement.ReplicaID) string {
+	for _, id := range m.peerIDs() {
+		r := m.rows[id]
+		if n := m.members[id]; r == nil || id != m.self && (n == nil || !n.live()) {
+			continue
+		}
+		for _, in := range r.observation.Instances {
+			if in.Replica == string(replica) && in.Waits != "" {
+				return in.Waits
+			}
+		}
+	}
+	return ""
+}
