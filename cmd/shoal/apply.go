@@ -52,6 +52,7 @@ func (f *waitFlags) wanted(a *app, c *cobra.Command) bool {
 func newApply(a *app) *cobra.Command {
 	var files []string
 	var flags applyFlags
+	var plan bool
 	c := &cobra.Command{
 		Use:   "apply -f FILE|DIRECTORY|-",
 		Short: "Make what manifests describe so",
@@ -63,6 +64,7 @@ All manifests are checked before anything is sent. On a terminal apply waits unt
 		Example: `  shoal apply -f web.yaml
   shoal apply -f manifests/ --wait --timeout 5m
   shoal apply -f web.yaml --acks 2
+  shoal apply -f web.yaml --plan
   cat web.yaml | shoal apply -f - --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -70,12 +72,16 @@ All manifests are checked before anything is sent. On a terminal apply waits unt
 			if err != nil {
 				return err
 			}
+			if plan {
+				return a.plan(c, documents, flags.force, "table")
+			}
 			return a.apply(c, documents, flags)
 		},
 	}
 	a.namespaceFlags(c)
 	c.Flags().StringSliceVarP(&files, "filename", "f", nil, "file, directory, or - for standard input")
 	c.Flags().BoolVar(&flags.dryRun, "dry-run", false, "let the peer check, say what would change, and change nothing")
+	c.Flags().BoolVar(&plan, "plan", false, "show what would start, move and stop, and change nothing: 'shoal plan'")
 	c.Flags().BoolVar(&flags.force, "force-conflicts", false, "take fields over to which others gave another value")
 	flags.acks.add(c)
 	flags.wait.add(c)
@@ -284,6 +290,35 @@ func (d deploymentState) progress() string {
 	return ""
 }
 
+// notReady says what of an object has no place, why, and with which one change it would.
+func (a *app) notReady(ctx context.Context, o objectName, namespace, text string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the time to wait is over already
+	defer cancel()
+	lines := []string{text}
+	var list api.List[api.Replica]
+	if _, err := a.client().do(ctx, call{method: "GET", path: ownGroup + "replicas", into: &list}); err != nil {
+		return fail(exitNotReady, "%s", text)
+	}
+	pending := 0
+	for i := range list.Items {
+		r := &list.Items[i]
+		if !r.Wanted || r.Peer != "" || r.Workload != o.Kind+"/"+namespace+"/"+o.name {
+			continue
+		}
+		if pending++; pending > 1 {
+			continue
+		}
+		var why api.WhyNot
+		if _, err := a.client().do(ctx, call{method: "GET", path: ownGroup + "why-not/" + r.ID, into: &why}); err == nil {
+			lines = append(lines, pendingLine(r.ID, why.Pending, why.Remedy))
+		}
+	}
+	if pending > 1 {
+		lines = append(lines, fmt.Sprintf("  and %d more of its replicas have no place", pending-1))
+	}
+	return fail(exitNotReady, "%s\n'shoal why REPLICA' tells more; shoal goes on trying", strings.Join(lines, "\n"))
+}
+
 // await waits until an object is ready, and says what it waits for.
 func (a *app) await(ctx context.Context, o objectName, namespace string, timeout time.Duration) error {
 	if o.Kind != "Deployment" {
@@ -321,7 +356,7 @@ func (a *app) await(ctx context.Context, o objectName, namespace string, timeout
 		case errors.Is(err, errDone):
 			done = true
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return fail(exitNotReady, "%s is not ready after %s: %s\n'shoal why REPLICA' tells more; shoal goes on trying", o, timeout, strings.TrimSpace(said))
+			return a.notReady(ctx, o, namespace, fmt.Sprintf("%s is not ready after %s: %s", o, timeout, strings.TrimSpace(said)))
 		case ctx.Err() != nil:
 			return fail(exitFailed, "interrupted; %s is applied, but not ready yet", o)
 		case err != nil:

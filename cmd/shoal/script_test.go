@@ -39,13 +39,15 @@ func TestMain(m *testing.M) {
 //	trip SITE NAME             the peer's code fails when it comes to that
 //	clock NAME SPAN            another peer's clock is that far ahead
 //	pass SPAN                  time passes
+//	happens NAME REPLICA REASON TEXT CAUSE
+//	                           another peer says what happened there
 //	code N PROGRAM ARGUMENT…   runs a program that must end with exit code N
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: startPeer,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"peer": addPeer, "before": markBefore, "rival": rival,
-			"blame": blame, "full": full, "trip": tripAt, "clock": clock, "pass": pass, "code": code},
+			"blame": blame, "full": full, "trip": tripAt, "clock": clock, "pass": pass, "code": code, "happens": happens},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -127,6 +129,11 @@ func clock(ts *testscript.TestScript, _ bool, args []string) {
 	for range 5 {
 		backendOf(ts).Observe(args[0], wire.Observation{CPUMillis: 4000, Memory: 4 << 30, At: time.Now().Add(ahead).UnixMilli()})
 	}
+}
+
+func happens(ts *testscript.TestScript, _ bool, args []string) {
+	backendOf(ts).Observe(args[0], wire.Observation{CPUMillis: 4000, Memory: 4 << 30, Events: []wire.Event{
+		{Number: 1 << 24, At: time.Now().UnixMilli(), Reason: args[2], Replica: args[1], Text: args[3], Cause: args[4]}}})
 }
 
 func code(ts *testscript.TestScript, _ bool, args []string) {

@@ -69,7 +69,7 @@ func (v *view) event(n control.Note) object {
 	if n.Warning {
 		word = "Warning"
 	}
-	id := uid(n.Object.String(), n.Replica, n.Reason, string(n.Peer), n.Text)
+	id := uid(n.Object.String(), n.Replica, n.Reason, string(n.Peer), n.Text, n.Cause)
 	return object{"apiVersion": "v1", "kind": "Event", "type": word, "reason": n.Reason, "message": n.Text, "count": n.Count,
 		"metadata":       object{"name": name + "." + id[:16], "namespace": scope, "uid": id, "creationTimestamp": timestamp(n.At)},
 		"firstTimestamp": timestamp(n.At), "lastTimestamp": timestamp(n.At),

@@ -25,21 +25,27 @@ const (
 // own registers the group that is not Kubernetes'.
 func (s *Server) own(routes *http.ServeMux) {
 	for path, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET members":                   s.serveMembers,
-		"GET why/{namespace}/{replica}": s.serveWhy,
-		"GET view":                      s.serveView,
-		"GET events":                    s.serveEvents,
-		"GET conflicts":                 s.serveConflicts,
-		"POST conflicts/resolve":        s.serveResolve,
-		"GET history/{object...}":       s.serveHistory,
-		"POST rollback/{object...}":     s.serveRollback,
-		"GET audit":                     s.serveAudit,
-		"GET floor":                     s.serveFloor,
-		"GET replicas":                  s.serveReplicas,
-		"GET images":                    s.serveImages,
-		"POST images":                   s.serveImport,
-		"POST tickets":                  s.serveTicket,
-		"POST leave":                    s.serveLeave,
+		"GET members":                       s.serveMembers,
+		"GET why/{namespace}/{replica}":     s.serveWhy,
+		"GET why-not/{namespace}/{replica}": s.serveWhyNot,
+		"GET ring/{object...}":              s.serveRing,
+		"GET heals":                         s.serveHeals,
+		"POST plan":                         s.servePlan,
+		"POST what-if":                      s.serveWhatIf,
+		"GET drain/{node}":              s.serveDrain,
+		"GET view":                          s.serveView,
+		"GET events":                        s.serveEvents,
+		"GET conflicts":                     s.serveConflicts,
+		"POST conflicts/resolve":            s.serveResolve,
+		"GET history/{object...}":           s.serveHistory,
+		"POST rollback/{object...}":         s.serveRollback,
+		"GET audit":                         s.serveAudit,
+		"GET floor":                         s.serveFloor,
+		"GET replicas":                      s.serveReplicas,
+		"GET images":                        s.serveImages,
+		"POST images":                       s.serveImport,
+		"POST tickets":                      s.serveTicket,
+		"POST leave":                        s.serveLeave,
 		"POST namespaces/{namespace}/pods/{name}/exec": s.serveExec,
 	} {
 		method, rest, _ := strings.Cut(path, " ")
@@ -157,6 +163,7 @@ type View struct {
 	Version      uint64    `json:"version"`
 	IntentDigest string    `json:"intentDigest"`
 	PlanDigest   string    `json:"planDigest"`
+	ViewDigest   string    `json:"viewDigest"` // of all that the plan was made from: peers with equal ones have equal plans
 	Draining     bool      `json:"draining"`
 	Admitted     Amounts   `json:"admitted"`
 	Room         Amounts   `json:"room"`
@@ -171,7 +178,7 @@ func (s *Server) serveView(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := View{Peer: v.name(v.self), ID: string(v.self), Version: v.version, IntentDigest: hex.EncodeToString(v.intent[:]),
-		PlanDigest: hex.EncodeToString(v.plan[:]), Admitted: amounts(v.admitted), Room: amounts(v.room), Alive: []string{}, Heard: []string{},
+		PlanDigest: hex.EncodeToString(v.plan[:]), ViewDigest: v.digest.String(), Admitted: amounts(v.admitted), Room: amounts(v.room), Alive: []string{}, Heard: []string{},
 		Replicas: v.allReplicas()}
 	for _, m := range v.members {
 		id := crdt.PeerID(m.ID)

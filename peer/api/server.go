@@ -111,7 +111,8 @@ type needs struct {
 	floor     bool      // how far forgetting is
 	skews     bool      // of the members'  clocks
 	key       *crdt.Key // this object, live or not; of objects and replicas then only what belongs to it
-	why       string    // the verdicts on this replica
+	why       string    // what the view says of this replica
+	heals     bool      // the receipts of reunions
 }
 
 // view is one reading of the peer's state.
@@ -126,6 +127,7 @@ type view struct {
 	notes    []control.Note
 
 	intent, plan   [32]byte
+	digest         control.ViewDigest
 	admitted, room placement.Resources
 
 	current crdt.Object // of needs.key
@@ -136,7 +138,8 @@ type view struct {
 	aside      []control.AsideEntry
 	floor      control.FloorStatus
 	skews      control.SkewReport
-	verdicts   []placement.Verdict
+	explained  control.Explained // of needs.why
+	heals      []control.Heal
 }
 
 // look reads the peer's state once.
@@ -158,6 +161,7 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		}
 		if n.summary {
 			v.intent, v.plan = m.Digests()
+			v.digest = m.ViewDigest()
 			v.admitted, v.room = m.Admitted()
 		}
 		if n.key != nil {
@@ -172,12 +176,15 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		if n.floor {
 			v.floor = m.FloorStatus()
 		}
+		if n.heals {
+			v.heals = m.Heals()
+		}
 		if n.skews {
 			v.skews = m.Skews()
 		}
 		v.aside = m.Aside()
 		if n.why != "" {
-			v.verdicts, _ = m.Why(placement.ReplicaID(n.why))
+			v.explained, _ = m.Explain(placement.ReplicaID(n.why))
 		}
 	})
 	if err != nil {
