@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -90,6 +91,27 @@ func TestForesee(t *testing.T) {
 		after.Peers = append(after.Peers, Peer{ID: "p4", Live: true, Steady: true, Room: Resources{CPUMillis: 1000, MemoryBytes: 1}})
 		if got, want := after.changes(Future{}, before), []string{"web-1 recover from p2 to p4"}; !cmp.Equal(got, want) {
 			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("a lost peer is waited for as long as the workload asks", func(t *testing.T) {
+		before := small(4000)
+		before.want("web", 1, 500)
+		before.want("kept", 1, 500)
+		before.Wanted[0].LostWait, before.Wanted[1].LostWait = time.Minute, Forever
+		before.runs("p2", "web-0", "a", 500)
+		before.runs("p2", "kept-0", "a", 500)
+		after := before
+		after.Peers = slices.Clone(before.Peers)
+		after.Peers[1].Live = false
+		got := after.Foresee(Future{Wait: true}).Changes(before, before.Plan())
+		for i := range got {
+			got[i].To = ""
+		}
+		if got, want := told(got), []string{"kept-0 wait from p2", "web-0 recover from p2 after 1m0s"}; !cmp.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		if got, want := after.changes(Future{}, before), []string{"kept-0 wait from p2", "web-0 wait from p2"}; !cmp.Equal(got, want) {
+			t.Errorf("without waiting got %v", got)
 		}
 	})
 	t.Run("pacing goes on while replicas come up", func(t *testing.T) {
