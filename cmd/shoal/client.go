@@ -161,8 +161,16 @@ func refused(answer *http.Response) error {
 	if d := status.Details; d != nil && len(d.Causes) > 0 && d.Causes[0].Reason == "FieldManagerConflict" {
 		return fail(code, "%s", disputedText(d))
 	}
+	if status.Reason == "Conflict" {
+		return fail(code, "%w", changedError(status.Message))
+	}
 	return fail(code, "%s", status.Message)
 }
+
+// changedError is the refusal of a change of an object that has become another since it was read.
+type changedError string
+
+func (e changedError) Error() string { return string(e) }
 
 // disputedText is one line for each field that belongs to others.
 func disputedText(d *api.Details) string {

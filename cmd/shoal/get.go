@@ -41,8 +41,8 @@ func newGet(a *app) *cobra.Command {
 		Short: "List objects, or show some",
 		Long: `List objects, or show some.
 
-Types are deployments, pods (the replicas), nodes (the peers), namespaces and events;
-'all' is deployments and pods. What is shown is what the peer asked knows: whose view it is, and how old, is
+Types are deployments, daemonsets, pods (the replicas), nodes (the peers), namespaces, poddisruptionbudgets, priorityclasses and events;
+'all' is deployments, daemonsets and pods. What is shown is what the peer asked knows: whose view it is, and how old, is
 said on standard error.`,
 		Example: `  shoal get pods -o wide
   shoal get deployment/web -o yaml
@@ -123,7 +123,7 @@ func (a *app) requests(args []string, flags getFlags) ([]request, error) {
 		return list, err
 	}
 	var list []request
-	for _, kind := range strings.Split(strings.Replace(args[0], "all", "deployments,pods", 1), ",") {
+	for _, kind := range strings.Split(strings.Replace(args[0], "all", "deployments,daemonsets,pods", 1), ",") {
 		r, err := resourceOf(kind)
 		if err != nil {
 			return nil, err

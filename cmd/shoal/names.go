@@ -116,6 +116,12 @@ func (a *app) completeReplicas(c *cobra.Command, args []string, _ string) ([]str
 	return a.namesOf(c.Context(), r), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completePeers completes the names of peers.
+func (a *app) completePeers(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	r, _ := resourceOf("nodes")
+	return a.namesOf(c.Context(), r), cobra.ShellCompDirectiveNoFileComp
+}
+
 func (a *app) namesOf(ctx context.Context, r api.Resource) []string {
 	var list struct {
 		Items []struct{ Metadata struct{ Name string } }

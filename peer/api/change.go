@@ -103,7 +103,7 @@ func (s *Server) change(ctx context.Context, res *resource, c change) (outcome, 
 		if err != nil {
 			return outcome{}, nil, err
 		}
-		if r.current.Live && len(changes) == 0 {
+		if len(changes) == 0 && (r.current.Live || res == nodes && r.exists()) {
 			done, err := r.unchanged(ctx, c)
 			return done, r.view, err
 		}

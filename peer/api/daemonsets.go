@@ -56,11 +56,11 @@ func daemonSetStatus(o crdt.Object, tree object, replicas []control.ReplicaView,
 		}
 	}
 	c := tally(wanted, replicas)
-	conditions := append([]any{condition("Available", c.ready >= c.wanted, "AllReady", "NotAllReady", c.summary())}, troubles(o, invalid)...)
+	conditions := c.conditions()
 	status := object{
 		"observedGeneration":     tree["metadata"].(object)["generation"],
 		"desiredNumberScheduled": c.wanted, "currentNumberScheduled": c.running, "updatedNumberScheduled": c.updated,
-		"numberReady": c.ready, "numberAvailable": c.ready, "numberMisscheduled": c.running - min(c.running, c.wanted), "conditions": conditions,
+		"numberReady": c.ready, "numberAvailable": c.ready, "numberMisscheduled": c.running - min(c.running, c.wanted), "conditions": append(conditions, troubles(o, invalid)...),
 	}
 	if missing := c.wanted - c.ready; missing > 0 {
 		status["numberUnavailable"] = missing

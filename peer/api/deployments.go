@@ -179,15 +179,20 @@ func (c counts) summary() string {
 	return text
 }
 
-func deploymentStatus(o crdt.Object, tree object, c counts, invalid []string) object {
-	conditions := []any{
-		condition("Available", c.ready >= c.wanted, "MinimumReplicasAvailable", "MinimumReplicasUnavailable", fmt.Sprintf("%d of %d replicas are ready", c.ready, c.wanted)),
-	}
+// conditions are those of every workload: whether enough of it is ready, and whether all is as it was last wanted.
+func (c counts) conditions() []any {
 	progress := condition("Progressing", true, "ReplicaSetUpdated", "", c.summary())
 	if len(c.waiting) == 0 {
 		progress["reason"] = "NewReplicaSetAvailable"
 	}
-	conditions = append(append(conditions, progress), troubles(o, invalid)...)
+	return []any{
+		condition("Available", c.ready >= c.wanted, "MinimumReplicasAvailable", "MinimumReplicasUnavailable", fmt.Sprintf("%d of %d replicas are ready", c.ready, c.wanted)),
+		progress,
+	}
+}
+
+func deploymentStatus(o crdt.Object, tree object, c counts, invalid []string) object {
+	conditions := append(c.conditions(), troubles(o, invalid)...)
 	status := object{
 		"observedGeneration": tree["metadata"].(object)["generation"],
 		"replicas":           c.running, "updatedReplicas": c.updated, "readyReplicas": c.ready, "availableReplicas": c.ready,

@@ -32,7 +32,7 @@ func (s *Server) own(routes *http.ServeMux) {
 		"GET heals":                         s.serveHeals,
 		"POST plan":                         s.servePlan,
 		"POST what-if":                      s.serveWhatIf,
-		"GET drain/{node}":              s.serveDrain,
+		"GET drain/{node}":                  s.serveDrain,
 		"GET view":                          s.serveView,
 		"GET events":                        s.serveEvents,
 		"GET conflicts":                     s.serveConflicts,
