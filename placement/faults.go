@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -27,7 +26,7 @@ func (e *explanation) faults(i int32) []fault {
 	}
 	rules, pinned := e.w.rules(), e.w.Only != ""
 	add(!p.Live, func() fault {
-		return fault{NotLive, "", change{ease: easeReturn, text: "bring " + e.nameOf(i) + " back"}}
+		return fault{NotLive, "", change{easeReturn, 0, "bring " + e.nameOf(i) + " back", func(p *Peer) { p.Live = true }}}
 	})
 	add(pinned && e.w.Only != p.ID, func() fault {
 		return fault{rule: Elsewhere, detail: "it belongs to " + e.nameOfID(e.w.Only) + " alone"}
@@ -48,7 +47,7 @@ func (e *explanation) faults(i int32) []fault {
 }
 
 func (e *explanation) uncordon(i int32) change {
-	return change{ease: easeUncordon, text: "uncordon " + e.nameOf(i)}
+	return change{easeUncordon, 0, "uncordon " + e.nameOf(i), func(p *Peer) { p.Cordoned, p.Draining = false, false }}
 }
 
 func (e *explanation) refusedHard(i int32) (Refusal, bool) {
@@ -58,14 +57,8 @@ func (e *explanation) refusedHard(i int32) (Refusal, bool) {
 
 func (e *explanation) selectorFault(i int32) fault {
 	p := &e.peers[i]
-	var missing []Requirement
-	for key, value := range e.w.NodeSelector {
-		if p.Labels[key] != value {
-			missing = append(missing, Requirement{Key: key, Operator: In, Values: []string{value}})
-		}
-	}
-	slices.SortFunc(missing, func(x, y Requirement) int { return cmp.Compare(x.Key, y.Key) })
-	return fault{Selector, "needs " + asksText(missing) + ", has " + p.instead(missing), e.relabel(i, missing)}
+	missing := slices.DeleteFunc(e.selected(), func(r Requirement) bool { return r.holds(p.Labels) })
+	return fault{Selector, "needs " + asksText(missing) + ", has " + p.instead(missing), e.relabel(i, nil)}
 }
 
 func asksText(missing []Requirement) string {
@@ -110,7 +103,7 @@ func (e *explanation) affinityFault(i int32) fault {
 			part = "(" + part + ")"
 		}
 		parts, all = append(parts, part), append(all, missing...)
-		if c := e.relabel(i, missing); c.text != "" && (best.text == "" || c.before(best)) {
+		if c := e.relabel(i, terms[n].Labels); c.text != "" && (best.text == "" || c.before(best)) {
 			best = c
 		}
 	}
@@ -136,7 +129,10 @@ func (e *explanation) taintFault(i int32) fault {
 	if repelling > 1 {
 		f.detail += fmt.Sprintf(", nor %d more", repelling-1)
 	} else {
-		f.change = change{ease: easeTaint, text: "remove the taint " + t.text() + " from " + e.nameOf(i) + ", or tolerate it"}
+		text := "remove the taint " + t.text() + " from " + e.nameOf(i) + ", or tolerate it"
+		f.change = change{easeTaint, 0, text, func(p *Peer) {
+			p.Taints = slices.DeleteFunc(slices.Clone(p.Taints), func(other Taint) bool { return other == *t })
+		}}
 	}
 	return f
 }

@@ -2,7 +2,8 @@ package placement
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ type change struct {
 	ease ease
 	size int64 // of those that are equally easy, the smaller is the better
 	text string
+
+	alter func(*Peer) // what becomes of the peer by it; nil where no peer changes but in its room
 }
 
 // ease orders the sorts of change by how little it takes to make them.
@@ -45,17 +48,49 @@ func (v View) Remedy(plan Plan, replica ReplicaID) string {
 	if e == nil || e.chosenAt != nowhere {
 		return ""
 	}
-	best := e.newPeer()
+	candidates := []change{e.newPeer()}
+	at := []int32{nowhere}
 	for _, i := range e.orderFor(e.at) {
 		faults := e.faults(i)
 		if len(faults) == 0 {
 			return ""
 		}
-		if len(faults) == 1 && faults[0].change.text != "" && faults[0].change.before(best) {
-			best = faults[0].change
+		if len(faults) == 1 && faults[0].change.text != "" {
+			candidates, at = append(candidates, faults[0].change), append(at, i)
 		}
 	}
-	return best.text
+	for range min(len(candidates), mostTried) {
+		best := 0
+		for n := range candidates {
+			if candidates[n].before(candidates[best]) {
+				best = n
+			}
+		}
+		if v.helps(plan, replica, e, at[best], candidates[best]) {
+			return candidates[best].text
+		}
+		candidates[best].ease = easeNever
+	}
+	return ""
+}
+
+// mostTried is how many changes are tried, the smallest first.
+const mostTried = 16
+
+// helps says whether a replica would fit after a change. One of a peer changes also what others of its domain are to each other, so that it
+// has to be tried.
+func (v View) helps(plan Plan, replica ReplicaID, e *explanation, peer int32, c change) bool {
+	if c.alter == nil {
+		return c.ease != easeNever
+	}
+	v.Peers = slices.Clone(v.Peers)
+	for i := range v.Peers {
+		if v.Peers[i].ID == e.peers[peer].ID {
+			c.alter(&v.Peers[i])
+		}
+	}
+	after := v.explanation(plan, replica)
+	return len(after.faults(peer)) == 0
 }
 
 // nameField is the one field of a peer that affinity may ask for beside labels.
@@ -78,88 +113,130 @@ func (t *PeerTerm) allMissing(p *Peer) []Requirement {
 	return missing
 }
 
-// relabel is the change of a peer's labels that meets requirements; zero where there is none.
-func (e *explanation) relabel(i int32, missing []Requirement) change {
-	labels := map[string]string{}
-	for key, value := range e.peers[i].Labels {
-		labels[key] = value
-	}
-	var parts []string
-	for _, r := range missing {
-		value, labelled, possible := r.met()
-		if r.Key == nameField || !possible {
-			return change{}
-		}
-		part := r.Key + "=" + value
-		if labelled {
-			labels[r.Key] = value
-		} else {
-			delete(labels, r.Key)
-			part = r.Key + "-"
-		}
-		parts = append(parts, part)
-	}
-	if len(parts) == 0 || !allHold(missing, labels) {
+// relabel is the change of a peer's labels after which it meets the selector and the affinity of the replica, by one term of it; zero
+// where there is none.
+func (e *explanation) relabel(i int32, term []Requirement) change {
+	p := &e.peers[i]
+	labels, parts, possible := relabelled(p.Labels, slices.Concat(e.selected(), term))
+	after := &Peer{Name: p.Name, Labels: labels}
+	if !possible || len(parts) == 0 || !after.matches(e.w.NodeSelector) || !e.w.rules().affinityAllows(after) {
 		return change{}
 	}
-	return change{easeLabel, int64(len(parts)), "label " + e.nameOf(i) + " " + strings.Join(parts, " ")}
+	text := "label " + e.nameOf(i) + " " + strings.Join(parts, " ")
+	return change{easeLabel, int64(len(parts)), text, func(p *Peer) { p.Labels = labels }}
 }
 
-// met returns a value with which a label meets a requirement, or that there must be no such label.
-func (r *Requirement) met() (value string, labelled, possible bool) {
-	bound, given := r.bound()
-	switch {
-	case r.Operator == In && len(r.Values) > 0:
-		return slices.Min(r.Values), true, true
-	case r.Operator == Exists:
-		return "true", true, true
-	case r.Operator == NotIn || r.Operator == DoesNotExist:
-		return "", false, true
-	case r.Operator == Gt && given:
-		return strconv.FormatInt(bound+1, 10), true, true
-	case r.Operator == Lt && given:
-		return strconv.FormatInt(bound-1, 10), true, true
+// selected is the node selector as requirements.
+func (e *explanation) selected() []Requirement {
+	var all []Requirement
+	for _, key := range slices.Sorted(maps.Keys(e.w.NodeSelector)) {
+		all = append(all, Requirement{Key: key, Operator: In, Values: []string{e.w.NodeSelector[key]}})
 	}
-	return "", false, false
+	return all
+}
+
+// relabelled returns labels that meet requirements, and what changes them to that: key=value, or key- for one that must go.
+func relabelled(labels map[string]string, requirements []Requirement) (after map[string]string, parts []string, possible bool) {
+	after = map[string]string{}
+	maps.Copy(after, labels)
+	byKey := map[string][]Requirement{}
+	for _, r := range requirements {
+		byKey[r.Key] = append(byKey[r.Key], r)
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		all := byKey[key]
+		if allHold(all, after) {
+			continue
+		}
+		value, labelled, possible := meeting(all)
+		switch {
+		case !possible:
+			return nil, nil, false
+		case labelled:
+			after[key] = value
+			parts = append(parts, key+"="+value)
+		default:
+			delete(after, key)
+			parts = append(parts, key+"-")
+		}
+	}
+	return after, parts, true
+}
+
+// meeting returns a value with which a label meets all requirements on it, or that there must be no such label.
+func meeting(all []Requirement) (value string, labelled, possible bool) {
+	meets := func(value string, labelled bool) bool {
+		return !slices.ContainsFunc(all, func(r Requirement) bool { return !r.holdsFor(value, labelled) })
+	}
+	if meets("", false) {
+		return "", false, true
+	}
+	candidates := []string{"true"}
+	for i := range all {
+		r := &all[i]
+		bound, given := r.bound()
+		switch {
+		case r.Operator == In:
+			candidates = append(candidates, slices.Sorted(slices.Values(r.Values))...)
+		case r.Operator == Gt && given && bound < math.MaxInt64:
+			candidates = append(candidates, strconv.FormatInt(bound+1, 10))
+		case r.Operator == Lt && given && bound > math.MinInt64:
+			candidates = append(candidates, strconv.FormatInt(bound-1, 10))
+		}
+	}
+	at := slices.IndexFunc(candidates, func(c string) bool { return meets(c, true) })
+	if at < 0 {
+		return "", false, false
+	}
+	return candidates[at], true, true
 }
 
 // newPeer is the change that is left where little helps on the peers that there are.
 func (e *explanation) newPeer() change {
-	rules := e.w.rules()
-	if e.w.Only != "" || len(rules.Near) > 0 || e.spreadsOrApart() {
+	labels, possible := e.newLabels()
+	if !possible || e.w.Only != "" || len(e.w.rules().Near) > 0 || e.spreadsOrApart() {
 		return change{ease: easeNever}
 	}
-	var asks, labels []string
+	var asks []string
+	ask := func(amount int64, text string) {
+		if amount > 0 {
+			asks = append(asks, text)
+		}
+	}
 	r := e.w.Request
-	for _, part := range []struct {
-		amount int64
-		text   string
-	}{{r.CPUMillis, cpuText(r.CPUMillis) + " CPU"}, {r.MemoryBytes, memoryText(r.MemoryBytes) + " memory"},
-		{r.StorageBytes, memoryText(r.StorageBytes) + " storage"}, {r.Pids, countText(r.Pids) + " pids"}} {
-		if part.amount > 0 {
-			asks = append(asks, part.text)
-		}
-	}
+	ask(r.CPUMillis, cpuText(r.CPUMillis)+" CPU")
+	ask(r.MemoryBytes, memoryText(r.MemoryBytes)+" memory")
+	ask(r.StorageBytes, memoryText(r.StorageBytes)+" storage")
+	ask(r.Pids, countText(r.Pids)+" pids")
 	for _, d := range e.w.Devices {
-		asks = append(asks, fmt.Sprintf("%d %s", d.Count, d.Name))
-	}
-	blank := &Peer{Labels: map[string]string{}}
-	if len(e.w.NodeSelector) > 0 {
-		labels = append(labels, selectorText(e.w.NodeSelector))
-	}
-	if len(rules.Peers) > 0 {
-		for _, missing := range rules.Peers[0].allMissing(blank) {
-			labels = append(labels, missing.text())
-		}
+		ask(d.Count, countText(d.Count)+" "+d.Name)
 	}
 	text := "add a peer"
 	if len(asks) > 0 {
 		text += " with room for " + strings.Join(asks, ", ")
 	}
 	if len(labels) > 0 {
-		text += " and the labels " + strings.Join(labels, ",")
+		text += ", labelled " + strings.Join(labels, " ")
 	}
 	return change{ease: easeNewPeer, text: text}
+}
+
+// newLabels are those that a new peer would need.
+func (e *explanation) newLabels() (parts []string, possible bool) {
+	terms := e.w.rules().Peers
+	if len(terms) == 0 {
+		_, parts, possible = relabelled(nil, e.selected())
+		return parts, possible
+	}
+	for i := range terms {
+		if len(terms[i].Labels) == 0 || len(terms[i].Names) > 0 {
+			continue
+		}
+		if _, parts, possible = relabelled(nil, slices.Concat(e.selected(), terms[i].Labels)); possible {
+			return parts, true
+		}
+	}
+	return nil, false
 }
 
 // spreadsOrApart says whether it depends on more than its room and labels whether a new peer would do: on what else is in its zone.

@@ -30,7 +30,7 @@ func (e *explanation) termFaults(i int32) []fault {
 		}
 	}
 	for _, tally := range t.barredBy {
-		if t.barring(tally, i) > 0 && !t.owns(tally) {
+		if t.barring(tally, i) > 0 && !t.isApartBy(tally, i) {
 			all = append(all, e.apartFault(i, tally, e.barringIn, "%s %s must be apart from it"))
 		}
 	}
@@ -42,9 +42,9 @@ func (e *explanation) termFaults(i int32) []fault {
 	return all
 }
 
-// owns says whether the replica itself must be apart from what a tally counts, and is of it: then both sides say the same.
-func (t *terms) owns(tally *tally) bool {
-	return slices.ContainsFunc(t.apartFrom, func(a asked) bool { return a.tally == tally })
+// isApartBy says whether the replica's own term already speaks against a peer: mostly both sides ask the same.
+func (t *terms) isApartBy(tally *tally, peer int32) bool {
+	return slices.ContainsFunc(t.apartFrom, func(a asked) bool { return a.tally == tally && t.besides(tally, peer, a.self) > 0 })
 }
 
 func (e *explanation) portFault(i int32, port Port) fault {
@@ -63,7 +63,7 @@ func (e *explanation) portFault(i int32, port Port) fault {
 	holders = unique(holders)
 	f := fault{rule: PortTaken, detail: fmt.Sprintf("port %s is taken by %s", port.text(), namesText(holders))}
 	if len(holders) == 1 {
-		f.change = change{easePort, 1, fmt.Sprintf("free port %s on %s, which %s has", port.text(), e.nameOf(i), holders[0])}
+		f.change = change{ease: easePort, size: 1, text: fmt.Sprintf("free port %s on %s, which %s has", port.text(), e.nameOf(i), holders[0])}
 	}
 	return f
 }
@@ -95,7 +95,7 @@ func (e *explanation) nearFault(i int32, a *asked) fault {
 		return fault{rule: Near, detail: "has no label " + a.key + ", by which it must be near " + a.what()}
 	}
 	f := fault{rule: Near, detail: fmt.Sprintf("must be near %s, of which %s=%s has none", a.what(), a.key, a.values[domain])}
-	f.change = change{easeStart, 0, fmt.Sprintf("run a replica with %s in %s=%s", a.what(), a.key, a.values[domain])}
+	f.change = change{ease: easeStart, size: 0, text: fmt.Sprintf("run a replica with %s in %s=%s", a.what(), a.key, a.values[domain])}
 	return f
 }
 
@@ -109,7 +109,7 @@ func (e *explanation) apartFault(i int32, t *tally, who func(*tally, int32) []Re
 	names := who(t, domain)
 	f := fault{rule: Apart, detail: fmt.Sprintf(text, namesText(names), where)}
 	if len(names) == 1 {
-		f.change = change{easeMove, 1, fmt.Sprintf("move %s %s", names[0], out)}
+		f.change = change{ease: easeMove, size: 1, text: fmt.Sprintf("move %s %s", names[0], out)}
 	}
 	return f
 }
@@ -158,7 +158,7 @@ func (e *explanation) skewFault(i int32, even *evenness) fault {
 	}
 	skew := has + even.self - even.minimum()
 	f := fault{rule: Skew, detail: text + fmt.Sprintf(": the skew would be %d, %d is allowed", skew, even.spread.MaxSkew)}
-	f.change = change{easeSkew, skew, fmt.Sprintf("allow a maxSkew of %d for %s", skew, key)}
+	f.change = change{ease: easeSkew, size: skew, text: fmt.Sprintf("allow a maxSkew of %d for %s", skew, key)}
 	return f
 }
 
