@@ -64,6 +64,8 @@ func (in *instance) adopted(statuses []runtime.Status) {
 func (m *Machine) startAdopted() {
 	for _, in := range m.held {
 		in.admitted = m.now.Elapsed - max(m.now.Wall.Sub(fromMillis(in.record.SinceMillis)), 0)
+		// That a move has ended is not on disk, and what did not run through is no better than a copy elsewhere.
+		in.record.Arriving = in.record.Arriving && !in.dormant && m.now.Elapsed-in.admitted < m.config.Tuning.MoveWithin
 		for i := range in.containers {
 			c := &in.containers[i]
 			ran := m.now.Wall.Sub(c.startedAt)

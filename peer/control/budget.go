@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"shoal/crdt"
 	"shoal/peer/manifest"
 	"shoal/placement"
 )
@@ -19,17 +18,28 @@ type budget struct {
 	digest ViewDigest
 }
 
-func (m *Machine) setBudget(key crdt.Key, tree map[string]any, digest [32]byte) {
+func (m *Machine) setBudget(o *object, tree map[string]any) {
+	key := o.merged.Key
 	delete(m.budgets, key)
 	if tree != nil {
 		if spec, ok := manifest.BudgetOf(key, tree); ok {
-			m.budgets[key] = &budget{Budget: spec, digest: viewText("budget").word(key.String()).word(string(digest[:])).sum()}
+			m.budgets[key] = &budget{Budget: spec, digest: budgetDigest(o)}
 		}
 	}
 	m.planner.wantedStale, m.planner.stale = true, true
 }
 
-// inForce lists the budgets, sorted.
+func budgetDigest(o *object) ViewDigest {
+	t := viewText("budget").word(o.merged.Key.String())
+	for _, f := range o.merged.Fields {
+		if strings.HasPrefix(string(f.Path), "spec/") {
+			t = t.word(string(f.Path)).word(string(f.Value))
+		}
+	}
+	return t.sum()
+}
+
+// budgetsInForce lists the budgets, sorted.
 func (m *Machine) budgetsInForce() []*budget {
 	return slices.SortedFunc(maps.Values(m.budgets), func(a, b *budget) int { return compareKeys(a.Key, b.Key) })
 }

@@ -28,7 +28,7 @@ func large(tb testing.TB) *world {
 	}
 	w.machine.Flush(Clock{Elapsed: 1, Wall: w.wall})
 	byPeer := map[string]*wire.Observation{}
-	for i, a := range w.machine.planner.view.Wanted {
+	for i, a := range w.machine.planner.base {
 		name := fmt.Sprint("p", 2+i%999)
 		if byPeer[name] == nil {
 			byPeer[name] = &wire.Observation{CPUMillis: 4000, Memory: 4 << 30}

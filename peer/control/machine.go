@@ -178,9 +178,6 @@ func New(config Config, saved Saved) *Machine {
 	if config.Decode == nil {
 		config.Decode = decodeRow
 	}
-	if config.Plan == nil {
-		config.Plan = placement.View.Plan
-	}
 	set := crdt.NewSet()
 	m := &Machine{
 		config:       config,

@@ -39,7 +39,7 @@ func (m *Machine) refreshPlacing(key crdt.Key, o *object) {
 	case kindNode:
 		m.setNode(key, tree)
 	case kindBudget:
-		m.setBudget(key, tree, o.digest)
+		m.setBudget(o, tree)
 	case kindPriority:
 		m.setPriority(key, tree)
 	}

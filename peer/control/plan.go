@@ -30,7 +30,8 @@ type planner struct {
 	mine    []int // assignments to this peer
 
 	budgets []*budget // sorted
-	each    bool      // some workload wants one replica on each peer
+	feed    feed
+	each    bool // some workload wants one replica on each peer
 	pacing  pacing
 	view    placement.View
 	built   ViewDigest // of view
@@ -242,6 +243,11 @@ const mostCulprits = 16
 // tryPlan plans. Where that fails it finds the workloads that make it fail, sets them aside and
 // plans the others. False: it fails without any, and the plan before stands.
 func (m *Machine) tryPlan() (placement.Plan, bool) {
+	if m.feeds() {
+		if plan, ok := m.planChanged(); ok {
+			return plan, true
+		}
+	}
 	plan, failure := m.planAll()
 	for range mostCulprits {
 		if failure == "" || !m.blame(failure) {
@@ -299,14 +305,17 @@ func (m *Machine) planFirst(n int) (plan placement.Plan, failure string) {
 		view.Wanted = view.Wanted[:p.pacing.ranges[n][0]]
 	}
 	failure = guard(func() {
-		if m.config.Trip != nil {
-			for _, s := range p.spans[:n] {
-				m.trip(sitePlan, s.object.workload.Key.String())
-			}
-		}
-		plan = m.config.Plan(view)
+		m.tripPlan(n)
+		plan = m.planOf(view)
 	})
 	return plan, failure
+}
+
+func (m *Machine) planOf(view placement.View) placement.Plan {
+	if m.config.Plan != nil {
+		return m.config.Plan(view)
+	}
+	return view.Plan()
 }
 
 // assignment finds where the plan puts a replica.

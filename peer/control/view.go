@@ -252,6 +252,9 @@ func (m *Machine) count(id crdt.PeerID, c *counted) {
 		return
 	}
 	m.planner.changes++
+	if m.feeds() {
+		m.planner.feed.changed = append(m.planner.feed.changed, id)
+	}
 	m.planner.peers.sum.take(c.digest)
 	m.planner.peers.sum.add(now)
 	c.digest = now

@@ -2,7 +2,9 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -30,6 +32,9 @@ func slowView(m *Machine) string {
 	}
 	for _, r := range v.Refusals {
 		text += fmt.Sprintf("refuses %s %s %s %s %t\n", r.Peer, r.Replica, r.Revision, r.Reason, r.Soft)
+	}
+	for _, b := range m.budgetsInForce() {
+		text += fmt.Sprintf("%s %+v %d\n", b.Key, b.Selector, b.Desired(10))
 	}
 	for _, s := range m.planner.spans {
 		if s.from == s.to {
@@ -74,6 +79,9 @@ func TestViewDigest(t *testing.T) {
 			if m.planner.digest != digest {
 				r.Fatalf("planned %s, and the view is %s", m.planner.digest, digest)
 			}
+			if whole := m.PlacementView().Plan(); !slices.EqualFunc(whole.Assignments, m.planner.plan.Assignments, sameAssignment) {
+				r.Fatalf("what changed was planned as\n%+v\nand all of it as\n%+v\nof\n%s", m.planner.plan.Assignments, whole.Assignments, view)
+			}
 			if before, known := plans[digest]; known && before.Digest != m.planner.plan.Digest {
 				r.Fatalf("two plans of one view:\n%s", view)
 			}
@@ -85,11 +93,44 @@ func TestViewDigest(t *testing.T) {
 	}
 }
 
+func sameAssignment(a, b placement.Assignment) bool {
+	return fmt.Sprint(a) == fmt.Sprint(b)
+}
+
+// changePlacing changes what intent says of how to place.
+func changePlacing(r *rapid.T, w *world) {
+	name := rapid.SampledFrom([]string{"p1", "p2"}).Draw(r, "node")
+	switch rapid.IntRange(0, 7).Draw(r, "placing") {
+	case 0:
+		_ = w.nodeVerb([]string{name, "label=disk:ssd"}) // or it was written already: then nothing changes
+	case 1:
+		_ = w.nodeVerb([]string{name, "taint=only:db:NoExecute"})
+	case 2:
+		_ = w.nodeVerb([]string{name, "cordon", "drain"})
+	case 3:
+		_ = w.drop([]string{kindNode, name})
+	case 4:
+		_ = w.budgetVerb([]string{"calm", "of=web", "max=1"})
+	case 5:
+		_ = w.drop([]string{kindBudget, "calm"})
+	case 6:
+		_ = w.classVerb([]string{"gold", rapid.SampledFrom([]string{"10", "20"}).Draw(r, "value")})
+	case 7:
+		_ = w.daemons([]string{"log", "cpu=100m", "tolerate=only:5"})
+	}
+}
+
 // changeView draws from few values, so that one view comes about on many ways.
 func changeView(r *rapid.T, w *world) {
 	name := rapid.SampledFrom([]string{"p2", "p3"}).Draw(r, "peer")
 	web := rapid.SampledFrom([]string{"web", "api"}).Draw(r, "workload")
-	switch rapid.IntRange(0, 15).Draw(r, "change") {
+	switch rapid.IntRange(0, 18).Draw(r, "change") {
+	case 5, 6, 7:
+		changePlacing(r, w)
+	case 8:
+		_ = w.apply([]string{web, "replicas=2", "priority=gold", "lost-wait=10s", "device=1"})
+	case 9:
+		w.elapsed += time.Duration(rapid.IntRange(1, 10).Draw(r, "seconds")) * time.Second
 	default:
 		w.sequences["p2"]++
 		w.sendRow("p2", 1, wire.EncodeObservation(drawnRow(r)))
@@ -116,7 +157,7 @@ func drawnRow(r *rapid.T) wire.Observation {
 		CPUMillis: 1000, Memory: 64 << 20, Workload: "Deployment/default/web", Since: 1}
 	o := wire.Observation{CPUMillis: 4000, Memory: 4 << 30, At: 1, Instances: []wire.Instance{web}}
 	for range 2 {
-		switch in := &o.Instances[0]; rapid.IntRange(0, 12).Draw(r, "differs") {
+		switch in := &o.Instances[0]; rapid.IntRange(0, 19).Draw(r, "differs") {
 		case 1:
 			o.Draining = true
 		case 2:
@@ -139,6 +180,20 @@ func drawnRow(r *rapid.T) wire.Observation {
 			in.CPUMillis = 500
 		case 11:
 			o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/web-0", Revision: "r1", Reason: "NoRoom", ForMillis: 30_000})
+		case 13:
+			o.Steady = true
+		case 14:
+			o.Devices, in.Devices = map[string]int64{"example.com/gpu": 1}, []wire.Amount{{Name: "example.com/gpu", Count: 1}}
+		case 15:
+			in.Ports = []wire.HostPort{{Number: 80}}
+		case 16:
+			in.Arriving = true
+		case 17:
+			in.Young = true
+		case 18:
+			o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/web-0", Revision: "r1", Reason: "NoRoom", ForMillis: 30_000, Soft: true})
+		case 19:
+			o.Storage, in.Storage = 10, 5
 		case 12:
 			o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/web-0", Revision: "r2", Reason: "NoRoom", ForMillis: 30_000})
 		}

@@ -49,7 +49,7 @@ func (w *world) flush() {
 }
 
 func (w *world) nameRevisions() {
-	for _, want := range w.machine.planner.view.Wanted {
+	for _, want := range w.machine.PlacementView().Wanted {
 		w.revision(string(want.Revision))
 	}
 }

@@ -1,0 +1,216 @@
+package control
+
+import (
+	"slices"
+
+	"shoal/crdt"
+	"shoal/placement"
+)
+
+// feed hands what changes in the view to a placement.Planner, so that planning again costs about what changed: a row, a peer, a
+// workload. What it hands over equals what buildView builds; TestFeed holds them against each other. Machines of a simulation, which
+// share their plans, build whole views.
+type feed struct {
+	planner *placement.Planner // nil: all is to be handed over anew
+	changed []crdt.PeerID      // peers that have changed since the last plan
+	list    *wantedList        // as handed over
+	given   map[placement.WorkloadID]*object
+	peers   map[crdt.PeerID]*fedPeer
+	paced   map[placement.WorkloadID]bool // workloads of which something else was handed over than all in its newest revision
+	pacing  pacing
+}
+
+// fedPeer is a peer as it was handed over.
+type fedPeer struct {
+	peer placement.Peer
+	said *said // what it holds; nil where that does not count
+	odd  []placement.WorkloadID
+}
+
+// feeds says whether this machine plans by what changed.
+func (m *Machine) feeds() bool { return m.config.Shared == nil && m.config.Plan == nil }
+
+// planChanged plans what changed; false: that failed.
+func (m *Machine) planChanged() (plan placement.Plan, ok bool) {
+	f := &m.planner.feed
+	failure := guard(func() {
+		m.tripPlan(len(m.planner.spans))
+		m.feedAll()
+		plan = f.planner.Plan(m.planner.view.Now)
+	})
+	if failure != "" {
+		*f = feed{}
+	}
+	return plan, failure == ""
+}
+
+func (m *Machine) tripPlan(n int) {
+	if m.config.Trip == nil {
+		return
+	}
+	for _, s := range m.planner.spans[:n] {
+		m.trip(sitePlan, s.object.workload.Key.String())
+	}
+}
+
+func (m *Machine) feedAll() {
+	f := &m.planner.feed
+	if f.planner == nil {
+		*f = feed{planner: placement.NewPlanner(), given: map[placement.WorkloadID]*object{},
+			peers: map[crdt.PeerID]*fedPeer{}, paced: map[placement.WorkloadID]bool{}, changed: m.peerIDs()}
+	}
+	for _, id := range f.changed {
+		m.feedPeer(id)
+	}
+	f.changed = nil
+	if f.list != m.planner.wantedList {
+		m.feedWanted()
+	}
+	m.feedPaced()
+}
+
+func (m *Machine) feedPeer(id crdt.PeerID) {
+	f := &m.planner.feed
+	r := m.rows[id]
+	peer, here := m.viewPeer(id, r)
+	if !here {
+		f.planner.DropPeer(placement.PeerID(id))
+		delete(f.peers, id)
+		return
+	}
+	fed := &fedPeer{peer: peer}
+	f.peers[id] = fed
+	f.planner.SetPeer(peer)
+	if r == nil || !m.counts(id, &peer) {
+		f.planner.SetHeld(peer.ID, nil, nil)
+		return
+	}
+	fed.said = r.said
+	fed.odd = m.planner.odd(fed)
+	f.planner.SetHeld(peer.ID, r.incumbents, r.refusals)
+}
+
+// odd lists the workloads of which a peer holds what the pace of a rollout depends on: another revision than the newest, or
+// anything on a peer that is lost.
+func (p *planner) odd(fed *fedPeer) []placement.WorkloadID {
+	var odd []placement.WorkloadID
+	for i := range fed.said.incumbents {
+		in := &fed.said.incumbents[i]
+		slot, wanted := p.index[in.Replica]
+		if !wanted || in.Revision == p.base[slot].Revision && fed.peer.Live {
+			continue
+		}
+		if id := p.base[slot].Workload; !slices.Contains(odd, id) {
+			odd = append(odd, id)
+		}
+	}
+	return odd
+}
+
+// feedWanted hands over the workloads that have changed, and says again which are odd.
+func (m *Machine) feedWanted() {
+	p := &m.planner
+	f := &p.feed
+	given := make(map[placement.WorkloadID]*object, len(p.spans))
+	for _, s := range p.spans {
+		o := s.object
+		id := workloadID(o.workload.Key)
+		given[id] = o
+		f.setWanted(id, m.wantedBy(o))
+	}
+	for id := range f.given {
+		if given[id] == nil {
+			f.setWanted(id, nil)
+		}
+	}
+	f.given, f.list = given, p.wantedList
+	for _, fed := range f.peers {
+		if fed.said != nil {
+			fed.odd = p.odd(fed)
+		}
+	}
+}
+
+// setWanted hands over all replicas of a workload in their newest revisions.
+func (f *feed) setWanted(id placement.WorkloadID, wanted []placement.Wanted) {
+	delete(f.paced, id)
+	f.planner.SetWanted(id, wanted)
+}
+
+// wantedBy is the replicas of an object, made once.
+func (m *Machine) wantedBy(o *object) []placement.Wanted {
+	if o.wanted == nil {
+		o.wanted = m.wantedOf(o)
+	}
+	return o.wanted
+}
+
+// feedPaced hands over those workloads of which not all want their newest revision, or all of it, now.
+func (m *Machine) feedPaced() {
+	p := &m.planner
+	f := &p.feed
+	now := m.pacedNow()
+	if len(now) > 0 {
+		m.pace(now)
+	}
+	for id := range f.paced {
+		if !now[id] {
+			f.setWanted(id, m.wantedBy(f.given[id]))
+		}
+	}
+	f.paced = now
+}
+
+// pacedNow lists the workloads that are on their way, those whose objects cannot be used as they are, and all where a budget may hold
+// something back.
+func (m *Machine) pacedNow() map[placement.WorkloadID]bool {
+	p := &m.planner
+	now := map[placement.WorkloadID]bool{}
+	draining := false
+	for _, fed := range p.feed.peers {
+		draining = draining || fed.peer.Live && fed.peer.Draining
+		for _, id := range fed.odd {
+			now[id] = true
+		}
+	}
+	for _, s := range p.spans {
+		if s.object.frozen || draining && len(p.budgets) > 0 {
+			now[workloadID(s.object.workload.Key)] = true
+		}
+	}
+	return now
+}
+
+// pace works out what the replicas of some workloads want, from all that is held of them.
+func (m *Machine) pace(now map[placement.WorkloadID]bool) {
+	p := &m.planner
+	f := &p.feed
+	var v placement.View
+	for _, id := range m.peerIDs() {
+		fed := f.peers[id]
+		if fed == nil {
+			continue
+		}
+		v.Peers = append(v.Peers, fed.peer)
+		if fed.said == nil {
+			continue
+		}
+		for i := range fed.said.incumbents {
+			if slot, wanted := p.index[fed.said.incumbents[i].Replica]; wanted && now[p.base[slot].Workload] {
+				v.Incumbents = append(v.Incumbents, fed.said.incumbents[i])
+			}
+		}
+	}
+	var spans []span
+	for _, s := range p.spans {
+		if now[workloadID(s.object.workload.Key)] {
+			spans = append(spans, s)
+		}
+	}
+	f.pacing.budgets = p.budgets
+	f.pacing.fill(spans, p.wantedList, &v)
+	for i, s := range spans {
+		r := f.pacing.ranges[i]
+		f.planner.SetWanted(workloadID(s.object.workload.Key), slices.Clip(v.Wanted[r[0]:r[1]]))
+	}
+}
