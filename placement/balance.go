@@ -6,8 +6,13 @@ import (
 	"strings"
 )
 
-// deadBand is how far from its share a peer may be before replicas are moved for it, in millionths. It is what makes rebalancing end.
-const deadBand = whole / 20
+// A peer is filled up to deadBand below its share, in millionths, and emptied down to as much above it. But filling begins only where what it has had for a
+// while is emptyBand below its share: else the loss of one peer, which adds a little to the shares of all others, would make some of them
+// move what need not move. In between, what is young on a peer tells that it is being filled.
+const (
+	deadBand  = whole / 20
+	emptyBand = whole / 5
+)
 
 // inMotion is one part in so many: no more of all replicas are on their way for the balance at once.
 const inMotion = 20
@@ -22,12 +27,13 @@ func (b *board) rebalance() {
 		return
 	}
 	m.on = b.placed()
+	m.weigh()
 	for m.most > 0 {
 		to := m.emptiest()
 		if to == nowhere || m.full[to] >= whole-deadBand {
 			break
 		}
-		if !m.fill(to, func(from int32) bool { return m.full[from] > whole }) {
+		if !m.empty[to] || !m.fill(to, func(from int32) bool { return m.full[from] > whole }) {
 			m.done[to] = true
 		}
 	}
@@ -46,16 +52,20 @@ func (b *board) rebalance() {
 // balancing is one plan's moves.
 type balancing struct {
 	*board
-	full   []int64       // of peers: how much of its share each has; 0 of those that give and take nothing
-	takers []int32       // peers that may be given more
-	done   []bool        // of peers: nothing can be found for it
-	on     [][]int32     // of peers: what has its place there
+	full   []int64   // of peers: how much of its share each has; 0 of those that give and take nothing
+	takers []int32   // peers that may be given more
+	empty  []bool    // of peers: what it has had for a while is much less than its share
+	done   []bool    // of peers: nothing can be found for it
+	on     [][]int32 // of peers: what has its place there
+	least  []load    // of peers: no replica there that may be moved weighs less
+	givers []int32
 	moving map[int32]int // of workloads: how many are on their way
 	most   int           // how many more may be
 }
 
 // asked says whether there is a peer to fill, or one to empty because its health fell.
 func (m *balancing) asked() (asked bool) {
+	m.findEmpty()
 	for i := range m.sites {
 		p, s := &m.peers[i], &m.sites[i]
 		if !m.takesNew(p) || s.fair == (load{}) {
@@ -64,12 +74,27 @@ func (m *balancing) asked() (asked bool) {
 		m.full[i] = s.fullness(load{})
 		if p.Steady && p.Health == 0 {
 			m.takers = append(m.takers, int32(i))
-			asked = asked || m.full[i] < whole-deadBand
+			asked = asked || m.empty[i] && m.full[i] < whole-deadBand
 		}
 		asked = asked || p.Health > 0 && m.full[i] > whole+deadBand
 	}
 	m.done = make([]bool, len(m.peers))
 	return asked && len(m.takers) > 0
+}
+
+// findEmpty finds the peers on which there is little beside what is young.
+func (m *balancing) findEmpty() {
+	old := make([]site, len(m.sites))
+	for _, i := range m.order {
+		if p := m.place[i]; p != nowhere && m.rule[i] == Stays && !m.stay[i].young {
+			old[p].load = old[p].load.plus(m.loads[i])
+		}
+	}
+	m.empty = make([]bool, len(m.sites))
+	for i := range old {
+		old[i].fair = m.sites[i].fair
+		m.empty[i] = old[i].fullness(load{}) < whole-emptyBand
+	}
 }
 
 // allowed counts what is on its way, and says whether there may be more.
@@ -98,36 +123,33 @@ func (m *balancing) emptiest() int32 {
 
 // fill moves one replica to a peer, from the fullest that can give one.
 func (m *balancing) fill(to int32, gives func(from int32) bool) bool {
-	var givers []int32
+	givers := m.givers[:0]
 	for i := range m.full {
-		if from := int32(i); from != to && m.full[from] > m.full[to] && len(m.on[from]) > 0 && gives(from) {
+		from := int32(i)
+		if from != to && m.full[from] > m.full[to] && gives(from) && m.sites[to].fullness(m.least[from]) < m.full[from] {
 			givers = append(givers, from)
 		}
 	}
-	for len(givers) > 0 {
-		at := 0
-		for n, from := range givers {
-			if m.full[from] > m.full[givers[at]] {
-				at = n
+	m.givers = givers
+	slices.SortFunc(givers, func(x, y int32) int { return cmp.Or(cmp.Compare(m.full[y], m.full[x]), cmp.Compare(x, y)) })
+	for _, sparing := range []bool{true, false} {
+		for _, from := range givers {
+			if i := m.pick(from, to, sparing); i >= 0 {
+				m.move(i, from, to)
+				return true
 			}
 		}
-		from := givers[at]
-		if i := m.pick(from, to); i >= 0 {
-			m.move(i, from, to)
-			return true
-		}
-		givers = slices.Delete(givers, at, at+1)
 	}
 	return false
 }
 
 // pick returns the replica that best goes from one peer to another, or -1: an old one before a young one, for what just fled a peer is not
-// to go back to it, and then the one for which that peer comes first.
-func (m *balancing) pick(from, to int32) int32 {
+// to go back to it, and then the one for which that peer comes first. Sparing: see leaves.
+func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	m.sow()
 	var found []near
 	for _, i := range m.on[from] {
-		if m.movable(i, from, to) {
+		if m.movable(i, from, to) && m.leaves(i, from, to, sparing) {
 			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
 		}
 	}
@@ -152,14 +174,44 @@ func truth(b bool) int {
 	return 0
 }
 
+// weigh finds the least load of each peer that may give any.
+func (m *balancing) weigh() {
+	m.least = make([]load, len(m.peers))
+	for p, on := range m.on {
+		least := load{mostLoad, mostLoad}
+		if m.full[p] > whole {
+			for _, i := range on {
+				if m.mayMove(i) {
+					least = load{min(least.cpuMillis, m.loads[i].cpuMillis), min(least.memoryKiB, m.loads[i].memoryKiB)}
+				}
+			}
+		}
+		m.least[p] = least
+	}
+}
+
+// mayMove says whether a replica may be moved for the balance at all.
+func (m *balancing) mayMove(i int32) bool {
+	w, s := &m.wanted[i], &m.stay[i]
+	return m.rule[i] == Stays && !s.soft && w.Only == "" && m.incumbents[s.at].Ready && m.moving[m.groups.of[i]] < max(1, w.MostMoving)
+}
+
 // movable says whether a replica could go from one peer to another, and that would be a gain.
 func (m *balancing) movable(i, from, to int32) bool {
-	w, s := &m.wanted[i], &m.stay[i]
-	if m.rule[i] != Stays || s.soft || w.Only != "" || !m.incumbents[s.at].Ready || m.moving[m.groups.of[i]] >= max(1, w.MostMoving) {
-		return false
-	}
-	return w.Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
+	return m.mayMove(i) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
 		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
+}
+
+// leaves says whether a move leaves a giver enough: its share, or at least as much of it as the taker then has. Sparing: its share,
+// and gives the taker no more than that of anything.
+func (m *balancing) leaves(i, from, to int32, sparing bool) bool {
+	s := m.sites[from]
+	s.load = s.load.minus(m.loads[i])
+	left := s.fullness(load{})
+	if sparing {
+		return left >= whole-deadBand && m.sites[to].surplus(m.loads[i]) == 0
+	}
+	return left >= whole-deadBand || m.peers[from].Health > 0 || left >= m.sites[to].fullness(m.loads[i])
 }
 
 // suits looks at what else speaks against a move: the terms, the preferences, and how the workload's replicas are spread.

@@ -104,7 +104,7 @@ func (b *board) indexWanted() {
 	b.seeds, b.stay = make([]seed, len(b.wanted)), make([]stay, len(b.wanted))
 	b.order, b.loads = make([]int32, len(b.wanted)), make([]load, len(b.wanted))
 	for i := range b.wanted {
-		b.loads[i] = loadOf(b.wanted[i].Request)
+		b.loads[i], b.stay[i] = loadOf(b.wanted[i].Request), stay{peer: nowhere, at: -1}
 		b.wantedAt[b.wanted[i].Replica] = int32(i)
 		b.order[i] = int32(i)
 	}

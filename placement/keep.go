@@ -47,10 +47,10 @@ func (b *board) mayStay(i, at int32) bool {
 	return !known || refused.Soft
 }
 
-// mayWait says whether an incumbent is on a lost peer that is waited for, whatever it runs there.
+// mayWait says whether an incumbent is on a lost peer that is waited for.
 func (b *board) mayWait(i, at int32) bool {
-	peer := b.heldBy[at]
-	return peer != nowhere && !b.peers[peer].Live && b.wanted[i].LostWait > b.peers[peer].LostFor && !b.incumbents[at].Stopping
+	w, held, peer := &b.wanted[i], &b.incumbents[at], b.heldBy[at]
+	return peer != nowhere && !b.peers[peer].Live && w.LostWait > b.peers[peer].LostFor && held.Revision == w.Revision && !held.Stopping
 }
 
 // staysBefore orders two incumbents of one replica: one that arrives first, then ready ones, then by the replica's hash order. Nothing

@@ -7,12 +7,13 @@ func (r *round) walk(a *asking) (candidate, bool) {
 		r.slots = newSlots(r.sites)
 	}
 	w := walker{round: r, a: a, best: none}
-	for place := range 2 * len(r.peers) {
+	for place := range min(2*len(r.peers), 1<<slotBits-1) {
 		slot := a.seed.slotAt(uint16(place))
-		if r.slots.has(slot) {
+		met := r.slots.has(slot)
+		if met {
 			w.meet(slot, uint16(place))
 		}
-		if len(w.ahead) > 0 && w.settle(highest(uint16(place+1))) {
+		if (met || place%16 == 0) && len(w.ahead) > 0 && w.settle(highest(uint16(place+1))) {
 			r.choices = w.ahead[:0]
 			return w.best, true
 		}
