@@ -9,11 +9,10 @@ import (
 	"shoal/peer/control"
 )
 
-const (
-	healthEach = 10 * time.Second
-	// recovered is how many measurements in a row must be better before the health class is.
-	recovered = 6
-)
+// healthEach is how often this peer's health is measured: see gossip.Judge for what comes of it.
+const healthEach = 10 * time.Second
+
+var classNames = [...]string{gossip.Good: "good", gossip.Fair: "fair", gossip.Poor: "poor"}
 
 // keepAnnouncing tells the control core how this machine is, for as long as the peer runs.
 func (p *Peer) keepAnnouncing(ctx context.Context) {
@@ -24,8 +23,27 @@ func (p *Peer) keepAnnouncing(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			p.measure(ctx)
 			p.announce(ctx)
 		}
+	}
+}
+
+// measure judges this peer's health: the machine's, that of its membership, and that of what runs here.
+func (p *Peer) measure(ctx context.Context) {
+	var signs gossip.Signs
+	if p.ports.Signs != nil {
+		signs = p.ports.Signs()
+	}
+	signs.Awareness = p.cluster.Awareness()
+	if err := p.Read(ctx, func(m *control.Machine) { signs.Workloads, signs.Failing = m.Trouble() }); err != nil {
+		return
+	}
+	p.healthMu.Lock()
+	defer p.healthMu.Unlock()
+	before := p.health.Class()
+	if now := p.health.Take(signs); now != before {
+		slog.Warn("the health of this peer has changed", "from", classNames[before], "to", classNames[now], "signs", signs)
 	}
 }
 
@@ -38,31 +56,9 @@ func (p *Peer) announce(ctx context.Context) {
 	}
 	p.healthMu.Lock()
 	defer p.healthMu.Unlock()
-	changed := control.SelfChanged{Room: p.config.Room}
-	if p.ports.Health != nil {
-		changed.Health = p.health.take(p.ports.Health())
-	}
+	changed := control.SelfChanged{Room: p.config.Room, StorageBytes: p.config.Storage, Pids: p.config.Pids, Devices: p.config.Devices, Health: p.health.Class()}
 	for _, image := range images {
 		changed.Images = append(changed.Images, image.Reference)
 	}
 	p.box.add(changed)
-}
-
-// hysteresis lets a health class fall at once and rise only when it has been better for a while, so that plans
-// do not follow every breath of a machine.
-type hysteresis struct {
-	class  gossip.Health
-	better int
-}
-
-func (h *hysteresis) take(measured gossip.Health) gossip.Health {
-	if measured < h.class {
-		h.better++
-	} else {
-		h.better = 0
-	}
-	if measured > h.class || h.better >= recovered {
-		h.class, h.better = measured, 0
-	}
-	return h.class
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"shoal/gossip/swim"
 )
 
 const (
@@ -37,7 +39,12 @@ type agentConfig struct {
 	ReserveCPU    int64             `mapstructure:"reserve-cpu"`
 	ReserveMemory int64             `mapstructure:"reserve-memory"`
 	Labels        map[string]string `mapstructure:"labels"`
+	Zone          string            `mapstructure:"zone"`
+	Storage       int64             `mapstructure:"storage"`
+	Pids          int64             `mapstructure:"pids"`
+	Devices       map[string]string `mapstructure:"devices"`
 	Subnet        string            `mapstructure:"subnet"`
+	Profile       string            `mapstructure:"profile"`
 	LogLevel      string            `mapstructure:"log-level"`
 }
 
@@ -64,8 +71,13 @@ func settings() []setting {
 		{key: "memory", value: int64(0), help: "memory for containers, in bytes (default: the machine's less the reserve)"},
 		{key: "reserve-cpu", value: int64(100), help: "CPU kept for the machine itself, in thousandths of a core"},
 		{key: "reserve-memory", value: int64(256 << 20), help: "memory kept for the machine itself, in bytes"},
+		{key: "storage", value: int64(0), help: "disk for containers beside images, in bytes (default: nine tenths of the file system of the data directory)"},
+		{key: "pids", value: int64(0), help: "processes and threads for containers (default: nine tenths of what the kernel allows)"},
+		{key: "devices", value: map[string]string{}, help: "devices of this machine by the name under which containers ask for them, as in example.com/gpu=2"},
 		{key: "labels", value: map[string]string{}, help: "labels of this peer, for node selectors"},
+		{key: "zone", value: "", help: "zone of this peer, for spreading: its label topology.kubernetes.io/zone"},
 		{key: "subnet", value: "", help: "subnet for this peer's containers (default: a /24 derived from its key)"},
+		{key: "profile", value: swim.LAN.String(), help: "lan, wan or edge: how far this cluster's peers are from each other, and so how soon a silent one counts as lost; the same on all"},
 		{key: "log-level", value: "info", help: "debug, info, warn or error"},
 	}
 }
@@ -90,7 +102,7 @@ func addConfigFlags(flags *pflag.FlagSet) {
 // loadConfig merges defaults, file, environment and flags, in rising order, and reports all faults at once.
 func loadConfig(flags *pflag.FlagSet) (agentConfig, *viper.Viper, error) {
 	var config agentConfig
-	v := viper.New()
+	v := viper.NewWithOptions(viper.KeyDelimiter(" ")) // labels have points in their names
 	v.SetEnvPrefix(environmentPrefix)
 	v.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
 	for _, s := range settings() {
@@ -154,6 +166,13 @@ func (c agentConfig) Validate() error {
 	}
 	if c.CPU < 0 || c.Memory < 0 || c.ReserveCPU < 0 || c.ReserveMemory < 0 {
 		fault("cpu, memory and their reserves cannot be negative")
+	}
+	if c.Storage < 0 || c.Pids < 0 {
+		fault("storage and pids cannot be negative")
+	}
+	faults = append(faults, c.validateLabels()...)
+	if _, err := swim.ParseProfile(c.Profile); err != nil {
+		fault("profile %w", err)
 	}
 	if _, ok := logLevels[c.LogLevel]; !ok {
 		fault("log-level %q: use debug, info, warn or error", c.LogLevel)

@@ -8,32 +8,31 @@ import (
 	"shoal/gossip"
 )
 
-func TestHealth(t *testing.T) {
-	pressure := func(full string) gossip.Health {
-		path := filepath.Join(t.TempDir(), "memory")
-		text := "some avg10=90.00 avg60=90.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=" + full + " avg300=0.00 total=1\n"
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+func TestSigns(t *testing.T) {
+	dir := t.TempDir()
+	for resource, text := range map[string]string{
+		"memory": "some avg10=90.00 avg60=90.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=7.50 avg300=0.00 total=1\n",
+		"io":     "some avg10=0.00 avg60=33.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=21.25 avg300=0.00 total=1\n",
+		"cpu":    "some avg10=1.00 avg60=80.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, resource), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return pressureHealth(path)
 	}
-	cases := []struct {
-		name string
-		got  gossip.Health
-		want gossip.Health
-	}{
-		{"idle", pressure("0.00"), gossip.Good},
-		{"stalling", pressure("7.50"), gossip.Fair},
-		{"thrashing", pressure("40.00"), gossip.Poor},
-		{"without pressure information", pressureHealth("/nonexistent"), gossip.Good},
-		{"half empty disk", freeHealth(0.5), gossip.Good},
-		{"nearly full disk", freeHealth(0.07), gossip.Fair},
-		{"full disk", freeHealth(0.01), gossip.Poor},
-		{"unreadable disk", diskHealth("/nonexistent"), gossip.Good},
+	got := signs(dir, dir)
+	if got.DiskUsed <= 0 || got.DiskUsed > 1 {
+		t.Errorf("the disk is used to %v", got.DiskUsed)
 	}
-	for _, c := range cases {
-		if c.got != c.want {
-			t.Errorf("%s: got %d, want %d", c.name, c.got, c.want)
+	got.DiskUsed = 0
+	if want := (gossip.Signs{MemoryStall: 7.5, IOStall: 21.25, CPUStall: 80}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := signs("/nonexistent", "/nonexistent"); got != (gossip.Signs{}) {
+		t.Errorf("of nothing: %+v", got)
+	}
+	for _, text := range []string{"", "full", "full avg10=1", "full avg10=1 avg60=x avg300=2"} {
+		if got := stalled(text, "full"); got != 0 {
+			t.Errorf("%q was read as %v", text, got)
 		}
 	}
 }
