@@ -7,14 +7,18 @@ import (
 	"strings"
 )
 
-// ruleBook is what the rules of all wanted replicas come to on one board.
+// ruleBook is what the rules of all wanted replicas come to on one board. What is asked is kept over plans; what it comes to on the
+// peers that there are is found when something asks for it.
 type ruleBook struct {
 	kinds  []*kind
 	kindAt []int32 // of wanted
+	known  map[kindKey]int32
+	ruled  bool // some kind has terms about other replicas
 
 	tainted  bool // some peer has a taint or is cordoned
 	undamped bool // some live peer is not damped
 
+	linked     bool // what follows holds, and the tallies of the kinds
 	topologies map[string]*topology
 	eligibles  map[string]*eligible
 	tallies    map[string]*tally
@@ -28,9 +32,15 @@ type ruleBook struct {
 
 // kind is what all replicas with the same rules and node selector ask, in the form in which it is looked up.
 type kind struct {
-	rules  *Rules
-	ground *ground
+	rules    *Rules
+	selector map[string]string
+	pinned   bool
+	ground   *ground // nil until something asks for it
+	links
+}
 
+// links are the tallies that a kind has to do with.
+type links struct {
 	nearTo    []asked // all must hold
 	apartFrom []asked // none may hold
 	preferred []weighed
@@ -73,33 +83,116 @@ func (b *board) indexRules() {
 	}
 }
 
-// rules returns what the rules of all wanted replicas come to. It is made anew after b.book or b.grounds was set to nil,
-// because wanted replicas or peers changed.
+// rules returns what the rules of all wanted replicas come to. It is made anew after b.book was set to nil; what in it is about the
+// peers, after b.grounds was.
 func (b *board) rules() *ruleBook {
 	if b.book != nil && b.grounds != nil {
 		return b.book
 	}
-	b.book = &ruleBook{kindAt: make([]int32, len(b.wanted)), topologies: map[string]*topology{}, eligibles: map[string]*eligible{},
-		tallies: map[string]*tally{}}
+	if b.book == nil {
+		b.book = &ruleBook{known: map[kindKey]int32{}, kindAt: make([]int32, len(b.wanted))}
+		for i := range b.wanted {
+			if i > 0 && sameKind(&b.wanted[i-1], &b.wanted[i]) {
+				b.book.kindAt[i] = b.book.kindAt[i-1]
+			} else {
+				b.book.kindAt[i] = b.kindFor(int32(i))
+			}
+		}
+	}
 	if b.grounds == nil {
 		b.grounds = map[string]*ground{}
 	}
-	for i := range b.peers {
-		p := &b.peers[i]
-		b.book.tainted = b.book.tainted || len(p.Taints) > 0 || p.Cordoned
-		b.book.undamped = b.book.undamped || p.Live && !p.Damped
-	}
-	known := map[kindKey]int32{}
-	for i := range b.wanted {
-		b.book.kindAt[i] = b.kindFor(int32(i), known)
-	}
-	b.selectKinds()
+	b.book.forgetPeers(b.peers)
 	return b.book
+}
+
+// forgetPeers forgets what was found on peers that have changed.
+func (book *ruleBook) forgetPeers(peers []Peer) {
+	book.tainted, book.undamped, book.linked, book.counting = false, false, false, false
+	for i := range peers {
+		p := &peers[i]
+		book.tainted = book.tainted || len(p.Taints) > 0 || p.Cordoned
+		book.undamped = book.undamped || p.Live && !p.Damped
+	}
+	for _, k := range book.kinds {
+		k.ground = nil
+	}
+}
+
+// rekind says that another replica is wanted in place i, or none.
+func (b *board) rekind(i int32) {
+	book := b.book
+	if book == nil {
+		return
+	}
+	for len(book.kindAt) <= int(i) {
+		book.kindAt = append(book.kindAt, b.kindFor(int32(len(book.kindAt))))
+	}
+	before := book.kindAt[i]
+	book.kindAt[i] = b.kindFor(i)
+	if book.kindAt[i] != before && book.ruled {
+		book.linked, book.counting = false, false
+	}
+	if len(book.kinds) > 2*len(b.wanted)+firstChoices { // most of them are nobody's any more
+		b.book = nil
+	}
 }
 
 func (b *board) kindOf(i int32) *kind {
 	book := b.rules()
 	return book.kinds[book.kindAt[i]]
+}
+
+// sameKind says whether two wanted replicas are of one kind, where that is plain to see.
+func sameKind(x, y *Wanted) bool {
+	return x.Rules == y.Rules && len(x.NodeSelector)+len(y.NodeSelector) == 0 && (x.Only == "") == (y.Only == "")
+}
+
+// kindFor returns the kind of a wanted replica.
+func (b *board) kindFor(i int32) int32 {
+	w, book := &b.wanted[i], b.book
+	key := kindKey{rules: w.Rules, pinned: w.Only != ""}
+	if len(w.NodeSelector) > 0 {
+		key.selector = fmt.Sprintf("%q", w.NodeSelector)
+	}
+	at, found := book.known[key]
+	if !found {
+		at = int32(len(book.kinds))
+		book.known[key] = at
+		book.kinds = append(book.kinds, &kind{rules: w.rules(), selector: w.NodeSelector, pinned: key.pinned})
+		book.ruled = book.ruled || w.rules().aboutOthers()
+	}
+	return at
+}
+
+// aboutOthers says whether rules ask anything about other replicas.
+func (r *Rules) aboutOthers() bool {
+	return len(r.Near)+len(r.Apart)+len(r.PreferNear)+len(r.PreferApart)+len(r.Spread) > 0
+}
+
+// linkRules finds the tallies of all kinds that somebody is of.
+func (b *board) linkRules() {
+	book := b.rules()
+	if book.linked {
+		return
+	}
+	book.linked, book.counting = true, false
+	book.topologies, book.eligibles, book.tallies, book.evennesses = map[string]*topology{}, map[string]*eligible{}, map[string]*tally{}, nil
+	for _, k := range book.kinds {
+		k.links = links{}
+	}
+	if !book.ruled {
+		return
+	}
+	used, linked := []*kind{}, make([]bool, len(book.kinds))
+	for i := range b.wanted {
+		if at := book.kindAt[i]; !linked[at] {
+			linked[at] = true
+			used = append(used, book.kinds[at])
+			b.compile(book.kinds[at])
+		}
+	}
+	b.selectKinds(used)
 }
 
 // reset forgets all counts.
@@ -114,27 +207,8 @@ func (book *ruleBook) reset(incumbents int) {
 	book.counting = true
 }
 
-// kindFor returns the kind of a wanted replica. Those of one workload come one after the other, and mostly are of one kind.
-func (b *board) kindFor(i int32, known map[kindKey]int32) int32 {
-	w := &b.wanted[i]
-	if i > 0 && len(w.NodeSelector) == 0 {
-		if before := &b.wanted[i-1]; before.Rules == w.Rules && len(before.NodeSelector) == 0 && (before.Only == "") == (w.Only == "") {
-			return b.book.kindAt[i-1]
-		}
-	}
-	key := kindKey{rules: w.Rules, selector: fmt.Sprintf("%q", w.NodeSelector), pinned: w.Only != ""}
-	if at, found := known[key]; found {
-		return at
-	}
-	k := &kind{rules: w.rules(), ground: b.groundFor(w.rules(), w.NodeSelector, key.pinned)}
-	b.compile(k, w.NodeSelector)
-	known[key] = int32(len(b.book.kinds))
-	b.book.kinds = append(b.book.kinds, k)
-	return known[key]
-}
-
 // compile finds the tallies of a kind's own terms.
-func (b *board) compile(k *kind, selector map[string]string) {
+func (b *board) compile(k *kind) {
 	r := k.rules
 	for i := range r.Near {
 		t := b.tallyOf(r, &r.Near[i])
@@ -155,7 +229,7 @@ func (b *board) compile(k *kind, selector map[string]string) {
 	}
 	k.pulls = append(k.pulls, k.preferred...)
 	for i := range r.Spread {
-		e := b.evennessOf(r, &r.Spread[i], selector)
+		e := b.evennessOf(r, &r.Spread[i], k.selector)
 		if r.Spread[i].Required {
 			k.even = append(k.even, e)
 		} else {
@@ -257,16 +331,13 @@ func (p *Peer) welcomes(r *Rules) bool {
 }
 
 // selectKinds finds for each kind the terms of all that select it.
-func (b *board) selectKinds() {
-	if len(b.book.tallies)+len(b.book.evennesses) == 0 {
-		return
-	}
+func (b *board) selectKinds(kinds []*kind) {
 	index := newSelectorIndex(b.book)
-	for _, k := range b.book.kinds {
+	for _, k := range kinds {
 		k.counted, k.evened = index.of(k.rules)
 	}
 	barring, pulling := map[*tally]bool{}, map[*tally]bool{}
-	for _, k := range b.book.kinds {
+	for _, k := range kinds {
 		for _, a := range k.apartFrom {
 			barring[a.tally] = true
 		}
@@ -274,7 +345,7 @@ func (b *board) selectKinds() {
 			pulling[w.tally] = true
 		}
 	}
-	for _, k := range b.book.kinds {
+	for _, k := range kinds {
 		for _, t := range k.counted {
 			if barring[t] {
 				k.barredBy = append(k.barredBy, t)

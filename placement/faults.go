@@ -185,7 +185,7 @@ func (e *explanation) roomFault(i int32) (fault, bool) {
 		details = append(details, fmt.Sprintf("%s %s, %s left of %s", s.text(s.asks), s.name, s.text(s.left), s.text(s.room)))
 		frees = append(frees, s.text(s.short())+" "+s.name)
 		lowers = append(lowers, s.text(s.left)+" "+s.name)
-		c.size += share(s.short(), max(s.room, 1))
+		c.size += share(s.short(), s.asks)
 		if s.asks > s.room {
 			c.ease = easeLower
 		}

@@ -24,7 +24,13 @@ type ground struct {
 }
 
 // groundOf returns the ground of a wanted replica. Replicas that ask the same share one.
-func (b *board) groundOf(i int32) *ground { return b.kindOf(i).ground }
+func (b *board) groundOf(i int32) *ground {
+	k := b.kindOf(i)
+	if k.ground == nil {
+		k.ground = b.groundFor(k.rules, k.selector, k.pinned)
+	}
+	return k.ground
+}
 
 // groundFor returns the ground of replicas with these rules and selector. Pinned ones belong to one peer alone, and like
 // Kubernetes' DaemonSets heed no cordon; nor do they leave a peer that hands over what it has, since nobody else could take them.
@@ -81,7 +87,7 @@ func (r *Rules) letStay(p *Peer, selector map[string]string) bool {
 }
 
 // shuns says whether nothing new goes to a peer because it came and went too often.
-func (b *board) shuns(p *Peer) bool { return p.Damped && b.book.undamped }
+func (b *board) shuns(p *Peer) bool { return p.Damped && b.rules().undamped }
 
 // costOf weighs what rules prefer of a peer itself.
 func (r *Rules) costOf(p *Peer) int64 {

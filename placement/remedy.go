@@ -122,8 +122,19 @@ func (e *explanation) relabel(i int32, term []Requirement) change {
 	if !possible || len(parts) == 0 || !after.matches(e.w.NodeSelector) || !e.w.rules().affinityAllows(after) {
 		return change{}
 	}
+	for _, part := range parts {
+		if key, _, _ := strings.Cut(strings.TrimSuffix(part, "-"), "="); e.isPlace(key) {
+			return change{}
+		}
+	}
 	text := "label " + e.nameOf(i) + " " + strings.Join(parts, " ")
 	return change{easeLabel, int64(len(parts)), text, func(p *Peer) { p.Labels = labels }}
+}
+
+// isPlace says whether a label tells where or what a peer is, which nobody changes by another label.
+func (e *explanation) isPlace(key string) bool {
+	_, divides := e.book.topologies[key]
+	return divides || strings.HasPrefix(key, "kubernetes.io/") || strings.HasPrefix(key, "topology.kubernetes.io/")
 }
 
 // selected is the node selector as requirements.

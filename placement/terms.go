@@ -17,6 +17,7 @@ type terms struct {
 // termsOf returns the terms of a wanted replica; nil where its ground and room say all. They hold for the counts as they are
 // when asked. The replica itself must not be put anywhere.
 func (b *board) termsOf(i int32) *terms {
+	b.linkRules()
 	w, k := &b.wanted[i], b.kindOf(i)
 	if len(b.refusals[w.Replica])+len(w.Ports)+len(w.Devices) == 0 && w.Only == "" && k.plain() {
 		return nil
@@ -26,6 +27,7 @@ func (b *board) termsOf(i int32) *terms {
 
 func (b *board) newTerms(i int32) *terms {
 	b.startCounts()
+	b.groundOf(i) // what preferences about the peers cost is taken from it
 	w := &b.wanted[i]
 	t := &terms{board: b, kind: b.kindOf(i), w: w, only: nowhere}
 	if peer, known := b.peerAt[w.Only]; known && w.Only != "" {

@@ -11,7 +11,7 @@ func (b *board) take(i, peer int32, held bool) { b.count(i, peer, held, -1) }
 
 // startCounts counts what is where, once in a plan and only if something asks.
 func (b *board) startCounts() {
-	b.rules()
+	b.linkRules()
 	if b.book.counting {
 		return
 	}
