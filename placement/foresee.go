@@ -28,25 +28,37 @@ type Foresight struct {
 
 // Future says how to look ahead.
 type Future struct {
-	Plan func(View) Plan // nil is View.Plan
-	Pace func(*View)     // brings Wanted up to what is held by then, as rollouts do; nil: it stays as it is
-	Wait bool            // until every lost peer has been waited for
+	Pace    func(*View) // brings Wanted up to what is held by then, as rollouts do; nil: it stays as it is
+	Wait    bool        // until every lost peer has been waited for
+	Balance bool        // also what is moved for the balance alone, beside what is on its way
 }
 
 // Foresee carries out the plan of a view, plans again, and so on until that changes nothing: it is the cluster's own way to where it comes to
-// rest, without its delays. The view is left as it is.
+// rest, without its delays. Without balance it comes true while nothing else changes: plans do not depend on what of them has
+// been carried out first. Moves for the balance do, a little: which ones come next depends on which were ready first. The view is left as
+// it is.
 func (v View) Foresee(f Future) Foresight {
-	if f.Plan == nil {
-		f.Plan = View.Plan
-	}
 	v.Peers, v.Incumbents = slices.Clone(v.Peers), slices.Clone(v.Incumbents)
+	steady := make(map[PeerID]bool, len(v.Peers))
+	for i := range v.Peers {
+		steady[v.Peers[i].ID] = v.Peers[i].Steady
+		v.Peers[i].Steady = v.Peers[i].Steady && f.Balance
+	}
 	s := Foresight{View: v, Makes: map[ReplicaID]ReplicaID{}}
+	s.run(f)
+	for i := range s.View.Peers {
+		s.View.Peers[i].Steady = steady[s.View.Peers[i].ID]
+	}
+	return s
+}
+
+func (s *Foresight) run(f Future) {
 	waited, settled := time.Duration(0), false
 	for s.Rounds < mostRounds {
 		if f.Pace != nil {
 			f.Pace(&s.View)
 		}
-		s.Plan = f.Plan(s.View)
+		s.Plan = s.View.Plan()
 		switch {
 		case s.carryOut(waited):
 			s.Rounds++
@@ -57,10 +69,9 @@ func (v View) Foresee(f Future) Foresight {
 			settled = false
 		default:
 			s.Still = true
-			return s
+			return
 		}
 	}
-	return s
 }
 
 // grow makes what is young older; false: nothing was young.

@@ -66,7 +66,7 @@ func TestForesee(t *testing.T) {
 		after.Wanted = slices.Clone(before.Wanted[:1])
 		after.Wanted[0].Revision = "b"
 		after.want("new", 1, 500)
-		got := after.Foresee(Future{}).Changes(before, before.Plan())
+		got := after.Foresee(Future{Balance: true}).Changes(before, before.Plan())
 		deeds := map[ReplicaID]Deed{}
 		for _, c := range got {
 			deeds[c.Replica] = c.Deed
@@ -129,7 +129,7 @@ func TestForesee(t *testing.T) {
 				}
 			}
 		}
-		s := before.Foresee(Future{Pace: onePerRound})
+		s := before.Foresee(Future{Pace: onePerRound, Balance: true})
 		if !s.Still || s.Rounds < 4 || len(s.View.Incumbents) != 4 {
 			t.Errorf("still %v after %d rounds with %d instances", s.Still, s.Rounds, len(s.View.Incumbents))
 		}
@@ -150,13 +150,13 @@ func TestForeseeStandsStill(t *testing.T) {
 		for i := range v.Peers {
 			v.Peers[i].Steady = true
 		}
-		v = v.Foresee(Future{}).View
+		v = v.Foresee(Future{Balance: true}).View
 		v.Peers[random.Intn(len(v.Peers))].Live = false
-		s := v.Foresee(Future{})
+		s := v.Foresee(Future{Balance: true})
 		if !s.Still {
 			t.Fatalf("seed %d: it never stands still", seed)
 		}
-		if again := s.View.Foresee(Future{}); again.Rounds != 0 || again.Plan.Digest != s.Plan.Digest {
+		if again := s.View.Foresee(Future{Balance: true}); again.Rounds != 0 || again.Plan.Digest != s.Plan.Digest {
 			t.Errorf("seed %d: what stood still goes on", seed)
 		}
 		for _, p := range s.View.Peers {

@@ -110,6 +110,10 @@ func (a *app) printForecast(f *api.Forecast, nothing string, asked func(*api.For
 		counts[r.Deed]++
 		g.add(r.Replica, deedText(r.Deed), orElse(r.From, "-"), orElse(r.To, "-"), reasonText(r))
 	}
+	for i := range f.Later {
+		r := &f.Later[i]
+		g.add(r.Replica, deedText(r.Deed)+" later", orElse(r.From, "-"), orElse(r.To, "-"), "to even out the load; another may go instead")
+	}
 	if len(g.rows) == 0 {
 		_, err := fmt.Fprintln(a.stdout, nothing)
 		return err
@@ -122,6 +126,9 @@ func (a *app) printForecast(f *api.Forecast, nothing string, asked func(*api.For
 		if n := counts[d.name]; n > 0 {
 			sums = append(sums, fmt.Sprintf("%d %s", n, d.sum))
 		}
+	}
+	if n := len(f.Later); n > 0 {
+		sums = append(sums, fmt.Sprintf("%d move later, a few at a time", n))
 	}
 	fmt.Fprintf(a.stdout, "\nIn all: %s.\n", strings.Join(sums, ", "))
 	if !f.Still {

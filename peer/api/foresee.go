@@ -41,10 +41,11 @@ type Forecast struct {
 	Rounds    int            `json:"rounds"`    // plans that are carried out one after the other
 	Still     bool           `json:"still"`     // nothing changes any more at the end
 	Changes   []Foreseen     `json:"changes"`
+	Later     []Foreseen     `json:"later"`  // what moves then, for the balance alone: as many as this, though which ones may differ
 	Counts    map[string]int `json:"counts"` // of changes, by what becomes of them
 	Unplaced  int            `json:"unplaced"`
 
-	Placements []Placement  `json:"placements"` // of every replica, at the end
+	Placements []Placement  `json:"placements"` // of every replica, before what moves later
 	Objects    []PlanObject `json:"objects,omitempty"`
 }
 
@@ -223,30 +224,39 @@ func (s *Server) foresee(w http.ResponseWriter, r *http.Request, suppose func(*v
 	if len(faults) > 0 {
 		return badRequest("%s", faults[0])
 	}
-	foresight := question.Foresee()
+	answer := question.Foresee()
+	foresight := answer.Foresight
 	f := Forecast{View: question.View.String(), PlanAfter: hex.EncodeToString(foresight.Plan.Digest[:]), Rounds: foresight.Rounds, Still: foresight.Still,
-		Changes: []Foreseen{}, Placements: []Placement{}, Counts: map[string]int{}, Objects: objects}
+		Changes: []Foreseen{}, Later: []Foreseen{}, Placements: []Placement{}, Counts: map[string]int{}, Objects: objects}
 	name := v.namesWith(supposition.Add)
 	for _, a := range foresight.Plan.Assignments {
 		f.Placements = append(f.Placements, Placement{Replica: string(a.Replica), Peer: name(a.Peer)})
 	}
 	why := reasons{foresight: foresight, name: name, of: map[placement.WorkloadID][2]string{}}
-	for _, c := range foresight.Changes(question.Before, question.Was) {
-		f.Counts[string(c.Deed)]++
-		item := Foreseen{Replica: string(c.Replica), Workload: string(c.Workload), Deed: string(c.Deed), From: name(c.From), To: name(c.To),
-			Rule: string(c.Rule), By: string(c.By), Already: c.Already}
-		if c.After > 0 {
-			item.After = c.After.String()
-		}
+	for _, c := range answer.Changes {
+		item := foreseen(&c, name)
+		f.Counts[item.Deed]++
 		if c.To == "" && c.Deed != placement.Stops && c.Deed != placement.WaitsFor {
 			f.Unplaced++
 			item.Why, item.Remedy = why.why(&c)
 		}
 		f.Changes = append(f.Changes, item)
 	}
+	for _, c := range answer.Later {
+		f.Later = append(f.Later, foreseen(&c, name))
+	}
 	v.sign(w)
 	writeJSON(w, http.StatusOK, f)
 	return nil
+}
+
+func foreseen(c *placement.Change, name func(placement.PeerID) string) Foreseen {
+	item := Foreseen{Replica: string(c.Replica), Workload: string(c.Workload), Deed: string(c.Deed), From: name(c.From), To: name(c.To),
+		Rule: string(c.Rule), By: string(c.By), Already: c.Already}
+	if c.After > 0 {
+		item.After = c.After.String()
+	}
+	return item
 }
 
 // namesWith names peers, also those that are only supposed.

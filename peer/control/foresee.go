@@ -68,13 +68,30 @@ func (q *Question) want(n *Machine) {
 	q.list = n.listOf(q.spans, number)
 }
 
+// Answer is what is foreseen.
+type Answer struct {
+	placement.Foresight                    // first: this comes true while nothing else changes
+	Changes             []placement.Change // until then
+	Balanced            placement.Foresight
+	Later               []placement.Change // then, for the balance: as many as this, though which ones may differ
+}
+
 // Foresee answers the question.
-func (q Question) Foresee() placement.Foresight {
+func (q Question) Foresee() Answer {
 	c := pacing{budgets: q.budgets}
-	return q.after.Foresee(placement.Future{Wait: q.wait, Pace: func(v *placement.View) {
+	pace := func(v *placement.View) {
 		v.Wanted = nil
 		c.fill(q.spans, q.list, v)
-	}})
+	}
+	a := Answer{Foresight: q.after.Foresee(placement.Future{Wait: q.wait, Pace: pace})}
+	a.Changes = a.Foresight.Changes(q.Before, q.Was)
+	a.Balanced = a.View.Foresee(placement.Future{Pace: pace, Balance: true})
+	for _, c := range a.Balanced.Changes(a.View, a.Plan) {
+		if !c.Already && c.Deed != placement.WaitsFor {
+			a.Later = append(a.Later, c)
+		}
+	}
+	return a
 }
 
 // imagine returns a machine as it would be after some changes, good for views alone.

@@ -120,8 +120,11 @@ func (w *world) whatIfVerb(args []string) error {
 		w.print("fault: %s", f)
 	}
 	f := q.Foresee()
-	for _, c := range f.Changes(q.Before, q.Was) {
+	for _, c := range f.Changes {
 		w.print("%s %s from %s to %s %s", c.Replica, c.Deed, orDash(string(c.From)), orDash(string(c.To)), c.Rule)
+	}
+	for _, c := range f.Later {
+		w.print("later %s %s from %s to %s %s", c.Replica, c.Deed, orDash(string(c.From)), orDash(string(c.To)), c.Rule)
 	}
 	return nil
 }

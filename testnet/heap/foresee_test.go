@@ -1,0 +1,131 @@
+package heap
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shoal/crdt"
+	"shoal/peer/control"
+	"shoal/peer/manifest"
+	"shoal/placement"
+)
+
+// forecast is where each replica is to be, and how many of them then move for the balance.
+type forecast struct {
+	ends  map[string]string
+	later int
+}
+
+// foreseen asks every peer that lives what would become of everything, and returns the answer that all gave.
+func (w *World) foreseen(t *testing.T, s control.Supposition) forecast {
+	t.Helper()
+	if _, equal := w.Await(time.Minute, w.sameViews); !equal {
+		t.Fatal("the peers never have equal views")
+	}
+	var first [2][]placement.Change
+	ends := map[string]string{}
+	for i, name := range w.Alive() {
+		q, faults := w.Core(name).Suppose(s)
+		if len(faults) > 0 {
+			t.Fatalf("%s: %v", name, faults)
+		}
+		f := q.Foresee()
+		if !f.Still || !f.Balanced.Still {
+			t.Fatalf("%s: what it foresees never stands still", name)
+		}
+		answer := [2][]placement.Change{f.Changes, f.Later}
+		if i == 0 {
+			first = answer
+			for _, a := range f.Plan.Assignments {
+				ends[string(a.Replica)] = w.nameOf(a.Peer)
+			}
+			continue
+		}
+		if d := cmp.Diff(first, answer); d != "" {
+			t.Fatalf("%s foresees something else from the same view:\n%s", name, d)
+		}
+	}
+	return forecast{ends, len(first[1])}
+}
+
+func (w *World) sameViews() bool {
+	alive := w.Alive()
+	return !slices.ContainsFunc(alive, func(name string) bool { return w.Core(name).ViewDigest() != w.Core(alive[0]).ViewDigest() })
+}
+
+func (w *World) nameOf(id placement.PeerID) string {
+	i := slices.IndexFunc(w.peers, func(p *Peer) bool { return placement.PeerID(p.self.ID) == id })
+	if i < 0 {
+		return ""
+	}
+	return w.peers[i].Name
+}
+
+// comesTrue waits until every replica has been where it was foreseen, and everything is at rest again; and checks that
+// by then not much more has moved for the balance than was foreseen.
+func (w *World) comesTrue(t *testing.T, what string, f forecast) {
+	t.Helper()
+	due := maps.Clone(f.ends)
+	arrived := func(replica, name string) bool {
+		on := w.PlacedOn(replica)
+		return name == "" && len(on) == 0 || slices.Equal(on, []string{name})
+	}
+	_, all := w.Await(time.Minute, func() bool {
+		maps.DeleteFunc(due, arrived)
+		return len(due) == 0
+	})
+	if !all {
+		t.Errorf("%s: not where they were foreseen: %v", what, due)
+	}
+	w.settle(t, len(f.ends), time.Minute)
+	w.Run(2 * time.Minute)
+	elsewhere := 0
+	for replica, name := range f.ends {
+		if !arrived(replica, name) {
+			elsewhere++
+		}
+	}
+	if elsewhere > 2*f.later+2 {
+		t.Errorf("%s: %d replicas were foreseen to move later, and %d did", what, f.later, elsewhere)
+	}
+}
+
+// TestForeseenComesTrue asks what would be if a peer were lost, drained, or a manifest applied, then does it, and compares.
+func TestForeseenComesTrue(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := fleet(t, Options{Seed: seed, Peers: 12}, 70)
+			w.Run(time.Minute)
+			w.comesTrue(t, "nothing", w.foreseen(t, control.Supposition{}))
+
+			victim := w.peers[1+int(seed)%(len(w.peers)-1)]
+			lost := w.foreseen(t, control.Supposition{Lose: []placement.PeerID{placement.PeerID(victim.self.ID)}})
+			w.LosePower(victim.Name)
+			w.comesTrue(t, "the loss of "+victim.Name, lost)
+
+			for _, yaml := range []string{Manifest("new", 9, "blue"), Manifest("new", 14, "blue"), Manifest("new", 3, "blue")} {
+				applied := w.foreseen(t, control.Supposition{Objects: []control.PreviewChange{previewOf(t, yaml)}})
+				must(t, w.Apply("p1", yaml))
+				w.comesTrue(t, "a manifest", applied)
+			}
+		})
+	}
+}
+
+// previewOf is a manifest's object as it would be if nothing else were written of it.
+func previewOf(t *testing.T, yaml string) control.PreviewChange {
+	documents, err := manifest.Decode("test.yaml", []byte(yaml))
+	must(t, err)
+	fields, err := manifest.Flatten(documents[0].Key.Kind, documents[0].Tree)
+	must(t, err)
+	change := control.PreviewChange{Key: documents[0].Key}
+	for _, path := range slices.Sorted(maps.Keys(fields)) {
+		change.Fields = append(change.Fields, crdt.Field{Path: path, Value: fields[path]})
+	}
+	return change
+}
