@@ -9,6 +9,7 @@ import (
 	"shoal/gossip"
 	"shoal/peer/control"
 	"shoal/peer/trust"
+	"shoal/placement"
 )
 
 // Config is what makes a peer this peer.
@@ -22,11 +23,15 @@ type Config struct {
 	Stream       netip.AddrPort // where others reach its streams
 	Gossip       netip.AddrPort // where others reach its gossip
 	Room         gossip.Room
+	Storage      int64              // bytes for containers, beside their images and volumes
+	Pids         int64              // processes and threads for containers
+	Devices      []placement.Amount // extended resources, sorted by name
 	Labels       map[string]string
 	Subnet       netip.Prefix
 	Seeds        []netip.AddrPort // gossip addresses to join besides those of the book
 	Tuning       control.Tuning
 	Random       func(n int) int // below n
+	Session      string          // of what outlives the program; see control.Config
 
 	// Trip is called where something from outside is about to be handled, with the kind of place and the name of what
 	// is handled; nil in production. What panics in it stands for a fault of the code there (P13).

@@ -189,6 +189,7 @@ func (p *Peer) handOut(ctx context.Context, out control.Output) error {
 	}
 	p.acks.take(out.Acks)
 	p.send(out.Send)
+	p.bound(ctx, out.Bounds)
 	for _, action := range out.Actions {
 		p.guarded("an action", string(action.Instance), func() {
 			p.beforeAction(action)

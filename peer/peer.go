@@ -70,7 +70,7 @@ type Peer struct {
 	waiting  sync.Map // request -> chan control.Reply
 	changes  changes
 	healthMu sync.Mutex
-	health   hysteresis
+	health   gossip.Judge
 	admitMu  sync.Mutex
 	stopped  chan struct{} // closed when the loop has ended
 	stopOnce sync.Once
@@ -131,13 +131,17 @@ func (p *Peer) resume() error {
 	if err != nil {
 		return err
 	}
+	for i := range instances {
+		instances[i].Until = p.elapsedOf(instances[i].Until)
+	}
 	for _, member := range stored.Book {
 		p.addrs[crdt.PeerID(member.ID)] = member
 	}
 	p.machine = control.New(control.Config{
 		Self: p.config.self(p.config.Room, gossip.Good), Boot: p.boot,
 		Labels: p.config.Labels, Subnet: p.config.Subnet,
-		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip, Build: p.config.Build,
+		StorageBytes: p.config.Storage, Pids: p.config.Pids, Devices: p.config.Devices,
+		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip, Build: p.config.Build, Session: p.config.Session,
 		MayWrite: func(id crdt.PeerID) bool { return p.trust.may(trust.PeerID(id), trust.MayWrite) },
 	}, control.Saved{Ops: stored.Ops, Book: stored.Book, Instances: instances, Records: stored.Records})
 	p.stepping, p.answering, p.flushing = p.machine.Step, p.machine.Answer, p.machine.Flush

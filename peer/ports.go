@@ -123,7 +123,8 @@ type Ports struct {
 	Images  runtime.Images
 	Prober  func(exec ExecFunc, changed func(control.Probed)) Prober
 	Now     Ticker
-	Health  func() gossip.Health // measures this machine, every healthEach; nil: always good
+	Began   time.Duration       // what the clock of the runtime's deadlines showed when Now's Elapsed was 0
+	Signs   func() gossip.Signs // measures this machine, every healthEach; nil: nothing is known of it
 }
 
 // ExecFunc runs a command in a container, for exec probes.

@@ -280,7 +280,7 @@ type deploymentState struct {
 	}
 }
 
-// progress says what a Deployment still waits for; empty when all its replicas are ready in their newest form.
+// progress says what a workload still waits for; empty when all its replicas are ready in their newest form.
 func (d deploymentState) progress() string {
 	for _, c := range d.Status.Conditions {
 		if c.Type == "Progressing" && c.Reason != "NewReplicaSetAvailable" {
@@ -321,7 +321,7 @@ func (a *app) notReady(ctx context.Context, o objectName, namespace, text string
 
 // await waits until an object is ready, and says what it waits for.
 func (a *app) await(ctx context.Context, o objectName, namespace string, timeout time.Duration) error {
-	if o.Kind != "Deployment" {
+	if o.Kind != "Deployment" && o.Kind != "DaemonSet" {
 		return nil
 	}
 	var state deploymentState

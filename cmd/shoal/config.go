@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"reflect"
 	"regexp"
 	"sort"
 	"strings"
@@ -114,13 +115,30 @@ func loadConfig(flags *pflag.FlagSet) (agentConfig, *viper.Viper, error) {
 	if err := readConfigFile(v, flags); err != nil {
 		return config, v, fail(exitUsage, "%w", err)
 	}
-	if err := v.UnmarshalExact(&config); err != nil {
+	if err := v.UnmarshalExact(&config, viper.DecodeHook(pairsOfText)); err != nil {
 		return config, v, fail(exitUsage, "configuration: %w", err)
 	}
 	if err := config.Validate(); err != nil {
 		return config, v, fail(exitUsage, "%w", err)
 	}
 	return config, v, nil
+}
+
+// pairsOfText reads a map as flags and the environment write it: a=b,c=d.
+func pairsOfText(from, to reflect.Type, value any) (any, error) {
+	text, ok := value.(string)
+	if !ok || to != reflect.TypeFor[map[string]string]() {
+		return value, nil
+	}
+	pairs := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		key, value, both := strings.Cut(pair, "=")
+		if !both {
+			return nil, fmt.Errorf("%q is not KEY=VALUE,KEY=VALUE", text)
+		}
+		pairs[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	}
+	return pairs, nil
 }
 
 func readConfigFile(v *viper.Viper, flags *pflag.FlagSet) error {

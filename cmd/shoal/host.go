@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"shoal/gossip"
@@ -27,6 +28,7 @@ import (
 	"shoal/runtime/network"
 	"shoal/runtime/oci"
 	"shoal/runtime/probe"
+	"shoal/runtime/supervise"
 )
 
 // host is a peer with the real adapters around it.
@@ -61,6 +63,7 @@ func assemble(config agentConfig, id identity, opened *store.Store) (*host, erro
 	if err != nil {
 		return nil, err
 	}
+	storage, pids := config.storage(), config.pids()
 	self := peer.ID(id.Key)
 	advertised := config.advertised()
 	subnet := config.subnet(self)
@@ -76,10 +79,10 @@ func assemble(config agentConfig, id identity, opened *store.Store) (*host, erro
 	}
 	peerConfig := peer.Config{
 		Key: id.Key, Cluster: id.Cluster, GossipKey: id.GossipKey, Certificates: id.Certificates,
-		Name: config.Name, Room: room, Labels: config.Labels, Subnet: subnet, Seeds: id.Seeds,
+		Name: config.Name, Room: room, Storage: storage, Pids: pids, Devices: config.devices(), Labels: config.labels(), Subnet: subnet, Seeds: id.Seeds,
 		Stream: netip.AddrPortFrom(advertised, uint16(config.Port)),
 		Gossip: netip.AddrPortFrom(advertised, uint16(config.Port+1)),
-		Random: randomBelow, Trip: trip, Build: versionText(),
+		Random: randomBelow, Trip: trip, Build: versionText(), Session: session(),
 	}
 	made, err := peer.New(peerConfig, config.ports(peerConfig, opened, images, connections))
 	return &host{config: config, peer: made}, err
@@ -87,18 +90,20 @@ func assemble(config agentConfig, id identity, opened *store.Store) (*host, erro
 
 func (c agentConfig) ports(p peer.Config, opened *store.Store, images runtime.Images, connections runtime.Network) peer.Ports {
 	bind := netip.MustParseAddr(c.Bind)
-	started := time.Now()
+	profile, _ := swim.ParseProfile(c.Profile) // validated
+	started := supervise.Uptime()
 	return peer.Ports{
 		Store:  opened,
 		Images: images,
-		Now:    func() control.Clock { return control.Clock{Elapsed: time.Since(started), Wall: time.Now()} },
+		Now:    func() control.Clock { return control.Clock{Elapsed: supervise.Uptime() - started, Wall: time.Now()} },
+		Began:  started,
 		Streams: func(handler peer.StreamHandler) (peer.Streams, error) {
 			return wrapStreams(stream.New(stream.Config{PrivateKey: p.Key, Bind: netip.AddrPortFrom(bind, uint16(c.Port))}, handler))
 		},
 		Gossip: func(changed func(gossip.Member)) (gossip.Cluster, error) {
 			return swim.New(swim.Config{
 				Self: gossip.Self{ID: gossip.PeerID(peer.ID(p.Key)), Name: p.Name, Stream: p.Stream, Room: p.Room},
-				Bind: netip.AddrPortFrom(bind, uint16(c.Port+1)), Advertise: p.Gossip.Addr(), Key: p.GossipKey, Logger: slog.Default(),
+				Bind: netip.AddrPortFrom(bind, uint16(c.Port+1)), Advertise: p.Gossip.Addr(), Key: p.GossipKey, Profile: profile, Logger: slog.Default(),
 			}, changed)
 		},
 		Runtime: func(exited func(runtime.Status)) (runtime.Runtime, error) {
@@ -108,8 +113,18 @@ func (c agentConfig) ports(p peer.Config, opened *store.Store, images runtime.Im
 			}, exited)
 		},
 		Prober: newProber,
-		Health: func() gossip.Health { return health(c.Data) },
+		Signs:  func() gossip.Signs { return signs(c.Data, "/proc/pressure") },
 	}
+}
+
+// session names the life of the supervisor above this process, under one boot of the machine.
+func session() string {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	started, err := supervise.StartTime(os.Getppid())
+	if err != nil || len(boot) == 0 {
+		return "" // nothing is known to have outlived the program
+	}
+	return fmt.Sprintf("%s/%d/%d", strings.TrimSpace(string(boot)), os.Getppid(), started)
 }
 
 // newProber puts runtime/probe behind the peer's contract.

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	goruntime "runtime"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"shoal/gossip"
 	"shoal/peer/trust"
@@ -29,6 +32,36 @@ func (c agentConfig) room() (gossip.Room, error) {
 		room.MemoryBytes = max(0, total-c.ReserveMemory)
 	}
 	return room, nil
+}
+
+// storage is what containers may write to disk: what is configured, else nine tenths of the file system below the data directory.
+func (c agentConfig) storage() int64 {
+	if c.Storage > 0 {
+		return c.Storage
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(c.Data, &fs) != nil || fs.Bsize <= 0 {
+		return 0
+	}
+	return int64(fs.Blocks) / 10 * 9 * fs.Bsize
+}
+
+// pids is how many processes and threads containers may have together: what is configured, else nine tenths of what the kernel allows.
+func (c agentConfig) pids() int64 {
+	if c.Pids > 0 {
+		return c.Pids
+	}
+	most := int64(math.MaxInt64)
+	for _, file := range []string{"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"} {
+		text, err := os.ReadFile(file)
+		if n, wrong := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && wrong == nil {
+			most = min(most, n)
+		}
+	}
+	if most == math.MaxInt64 {
+		return 0
+	}
+	return most / 10 * 9
 }
 
 func machineMemory() (int64, error) {

@@ -168,7 +168,7 @@ func (v *view) node(m control.MemberView) object {
 	for key, value := range m.Labels {
 		labels[key] = value
 	}
-	room := object{"cpu": fmt.Sprintf("%dm", m.Room.CPUMillis), "memory": fmt.Sprintf("%dKi", m.Room.MemoryBytes>>10)}
+	room := capacity(m)
 	spec := object{}
 	if m.Draining {
 		spec["unschedulable"] = true
@@ -186,6 +186,21 @@ func (v *view) node(m control.MemberView) object {
 		"status": object{"capacity": room, "allocatable": room, "images": images, "conditions": []any{nodeReady(m)},
 			"addresses": addresses(m, name),
 			"nodeInfo":  object{"operatingSystem": "linux", "architecture": orEmpty(labels["kubernetes.io/arch"]), "kubeletVersion": "shoal"}}}
+}
+
+// capacity is what a peer has to give. pids is no resource of Kubernetes' nodes, and shown where it is known.
+func capacity(m control.MemberView) object {
+	room := object{"cpu": fmt.Sprintf("%dm", m.Room.CPUMillis), "memory": fmt.Sprintf("%dKi", m.Room.MemoryBytes>>10)}
+	if m.Space.StorageBytes > 0 {
+		room["ephemeral-storage"] = fmt.Sprintf("%dKi", m.Space.StorageBytes>>10)
+	}
+	if m.Space.Pids > 0 {
+		room["pids"] = fmt.Sprint(m.Space.Pids)
+	}
+	for _, d := range m.Devices {
+		room[d.Name] = fmt.Sprint(d.Count)
+	}
+	return room
 }
 
 func nodeReady(m control.MemberView) object {

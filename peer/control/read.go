@@ -88,6 +88,7 @@ func (m *Machine) fillMember(v *MemberView, r *row) {
 	v.Labels = maps.Clone(r.observation.Labels)
 	v.Images = slices.Clone(r.observation.Images)
 	v.Draining = r.observation.Draining
+	v.Space, v.Devices = spaceOf(r.observation), slices.Clone(r.devices)
 	v.Subnet, _ = netip.ParsePrefix(r.observation.Subnet)
 	for i := range r.incumbents {
 		v.Admitted = plus(v.Admitted, r.incumbents[i].Request)

@@ -19,6 +19,8 @@ type MemberView struct {
 	Subnet   netip.Prefix
 	Draining bool
 	Admitted placement.Resources
+	Space    placement.Resources // all that its newest row gives to containers
+	Devices  []placement.Amount  // the same, of extended resources; sorted by name
 	Images   []string
 	Since    time.Duration // Clock.Elapsed at which its State was learned
 	RowAge   time.Duration // how old its newest row is, by this peer's clock
