@@ -34,8 +34,10 @@ type leases struct {
 	holder  *lease.Holder
 	witness *lease.Witness
 	terms   map[crdt.Key]*leaseTerms
-	named   map[string][]crdt.PeerID // who bears which name; nil when it is to be worked out
-	due     time.Duration            // when something of leases is to be done; 0 for nothing
+	named   map[string][]crdt.PeerID     // who bears which name; nil when it is to be worked out
+	several map[crdt.Key]bool // workloads with several lists of witnesses
+	heard   map[heardTerms]time.Duration // since when a witness is known to know what it says
+	due     time.Duration                // when something of leases is to be done; 0 for nothing
 }
 
 // Bound is until when an instance may run, for the runtime to enforce.
@@ -55,7 +57,7 @@ func (m *Machine) resumeLeases(saved Saved) {
 			records[name] = value
 		}
 	}
-	m.leases = leases{witness: lease.NewWitness(term, m.config.Session, records), terms: map[crdt.Key]*leaseTerms{}}
+	m.leases = leases{witness: lease.NewWitness(term, m.config.Session, records), terms: map[crdt.Key]*leaseTerms{}, heard: map[heardTerms]time.Duration{}, several: map[crdt.Key]bool{}}
 }
 
 // leaseHolder is made when it is needed first: its life is drawn at random.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/gossip"
 	"shoal/placement"
 	"shoal/runtime"
 )
@@ -177,5 +178,94 @@ func TestWitnessPolicy(t *testing.T) {
 		if n := len(drained.machine.held); n > 0 {
 			t.Errorf("%d are left on the peer that leaves", n)
 		}
+	}
+}
+
+// change writes the lists of witnesses anew, and returns what came of it.
+func (c *cluster) change(p *simulated, witnesses string) error {
+	c.apply(p, "db", map[string]string{"exclusive": "true", "witnesses": witnesses, "grace": "2"})
+	request := c.request
+	c.tick()
+	return c.replies[request]
+}
+
+// TestChangeOfWitnesses goes by both lists, and not faster than is safe; meanwhile it runs on.
+func TestChangeOfWitnesses(t *testing.T) {
+	c := newLeased(t, 3, 5)
+	refused := func(witnesses, want string) {
+		t.Helper()
+		if err := c.change(c.peers[0], witnesses); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", witnesses, err, want)
+		}
+	}
+	refused("p3,p4,p5", `write "p1,p2,p3; p3,p4,p5" first`)
+	if err := c.change(c.peers[0], "p1,p2,p3; p3,p4,p5"); err != nil {
+		t.Fatal(err)
+	}
+	refused("p3,p4,p5", "cannot be dropped yet")
+	if down := c.passOnce("db", 5*time.Second); down > 0 {
+		t.Errorf("it was down for %v", down)
+	}
+	refused("p3,p4,p5", "try again in")
+	if down := c.passOnce("db", 7*time.Second); down > 0 {
+		t.Errorf("it was down for %v", down)
+	}
+	if err := c.change(c.peers[0], "p3,p4,p5"); err != nil {
+		t.Fatal(err)
+	}
+	if down := c.passOnce("db", 15*time.Second); down > 0 {
+		t.Errorf("it was down for %v", down)
+	}
+	// The old ones alone grant nothing any more.
+	c.peers[0].powerLoss()
+	c.peers[1].powerLoss()
+	if down := c.passOnce("db", 25*time.Second); down > 14*time.Second {
+		t.Errorf("without two of the old witnesses it was down for %v", down)
+	}
+}
+
+// TestWitnessesOfTwoWriters both count until somebody settles it.
+func TestWitnessesOfTwoWriters(t *testing.T) {
+	c := newLeased(t, 5, 5)
+	c.split(2)
+	c.passOnce("db", 2*time.Second)
+	for i, witnesses := range map[int]string{0: "p1,p2,p3; p1,p2,p4", 4: "p1,p2,p3; p3,p4,p5"} {
+		if err := c.change(c.peers[i], witnesses); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.passOnce("db", 15*time.Second)
+	c.split(0)
+	c.passOnce("db", 25*time.Second)
+	for _, p := range c.peers {
+		w := p.machine.objects[deploymentKey("db")].workload
+		if lists := p.machine.witnessLists(w); len(lists) != 3 {
+			t.Errorf("%s: %v", p.name, lists)
+		}
+	}
+	c.holder("db")
+	if err := c.change(c.peers[2], "p1,p2,p3"); err != nil { // a majority of each has known for a term
+		t.Fatal(err)
+	}
+	if down := c.passOnce("db", 15*time.Second); down > 0 {
+		t.Errorf("it was down for %v", down)
+	}
+}
+
+// TestNamesThatTwoBear count for nobody, and that is said.
+func TestNamesThatTwoBear(t *testing.T) {
+	c := newLeased(t, 7, 4)
+	holder := c.holder("db")
+	for _, p := range c.peers {
+		stranger := memberNamed("p99", gossip.Failed)
+		stranger.Name = "p2"
+		p.machine.Step(MemberChanged{stranger})
+	}
+	c.passOnce("db", 20*time.Second)
+	if on := c.copies("db"); len(on) > 0 {
+		t.Errorf("it runs on %v", on)
+	}
+	if text := holder.machine.LeaseWait("default/db-0"); !strings.Contains(text, "two peers bear the name p2") {
+		t.Errorf("it says %q", text)
 	}
 }

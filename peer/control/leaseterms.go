@@ -53,10 +53,15 @@ func (m *Machine) leaseTermsOf(w *manifest.Workload) *leaseTerms {
 // witnessLists are all lists that count: those in force, and those of writers who had not seen each other, until somebody settles that.
 // So each two values that any two peers may take for the one in force have a list in common; see docs/decisions/0010.
 func (m *Machine) witnessLists(w *manifest.Workload) [][]string {
-	lists := append([][]string{w.Split.Witnesses}, w.Split.Also...)
-	if o := m.objects[w.Key]; o != nil && o.conflicts > 0 {
-		lists = append(lists, manifest.RivalWitnesses(&o.merged)...)
+	if o := m.objects[w.Key]; o != nil {
+		return allLists(w, &o.merged)
 	}
+	return allLists(w, &crdt.Object{})
+}
+
+func allLists(w *manifest.Workload, merged *crdt.Object) [][]string {
+	lists := append([][]string{w.Split.Witnesses}, w.Split.Also...)
+	lists = append(lists, manifest.RivalWitnesses(merged)...)
 	slices.SortFunc(lists, slices.Compare[[]string])
 	return slices.CompactFunc(lists, slices.Equal[[]string])
 }

@@ -110,6 +110,7 @@ func (m *Machine) refreshObject(key crdt.Key) {
 		m.planner.wantedStale, m.planner.stale = true, true
 	}
 	m.objects[key] = o
+	m.noteLists(key, o)
 	if digest == ([32]byte{}) && !o.frozen {
 		delete(m.objects, key)
 	}

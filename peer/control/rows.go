@@ -96,6 +96,7 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 	}
 	*r = row{version: version, at: m.now.Elapsed, said: read}
 	m.healRow(peer)
+	m.heardHanding(peer, read.observation.Handing)
 	m.touched = true
 }
 
@@ -115,6 +116,7 @@ func (m *Machine) observe() {
 		Draining:  m.draining,
 		Damped:    m.flap.damped,
 		Steady:    m.flap.steady,
+		Came:      m.flap.came,
 		Images:    m.images,
 		CPUMillis: m.room.CPUMillis,
 		Memory:    m.room.MemoryBytes,
@@ -137,6 +139,7 @@ func (m *Machine) observe() {
 			Reason: m.refusals[key].reason, ForMillis: m.refusals[key].span.Milliseconds(), Soft: m.refusals[key].soft,
 		})
 	}
+	o.Handing = m.handing()
 	o.Applied, o.Mark, o.MarkDigest = m.floorRow()
 	o.Events = m.happened.own
 	body := wire.EncodeObservation(*o)

@@ -175,8 +175,12 @@ func (m *Machine) preview(op crdt.Op) (faults []string) {
 	if !known || !after.Live {
 		return nil
 	}
-	_, faults = m.form(op.Key, after.Fields)
-	return faults
+	w, faults := m.form(op.Key, after.Fields)
+	if faults != nil {
+		return faults
+	}
+	after.Key = op.Key
+	return m.leaseChange(&after, w)
 }
 
 // tidy leaves out operations that were put and dropped within one flush.

@@ -25,6 +25,14 @@ type Observation struct {
 	Damped  bool             `cbor:"17,keyasint,omitempty"` // it came and went too often; see peer/control
 	Steady  bool             `cbor:"18,keyasint,omitempty"` // it has been up and in touch for a while
 	Events  []Event          `cbor:"19,keyasint,omitempty"` // the latest, the oldest first
+	Came    int64            `cbor:"21,keyasint,omitempty"` // when it came up or back in touch, if that is not long ago
+	Handing []LeaseTerms     `cbor:"20,keyasint,omitempty"` // of workloads with several lists of witnesses, of which it is one
+}
+
+// LeaseTerms says which conditions for the leases of a workload a witness knows; see peer/lease.
+type LeaseTerms struct {
+	Workload string `cbor:"1,keyasint"`
+	Terms    []byte `cbor:"2,keyasint"`
 }
 
 // Event is something that happened on the peer, worth telling a person.

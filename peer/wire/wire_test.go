@@ -88,6 +88,10 @@ func codecs() []codec {
 			ErrorCode: "TicketExpired", ErrorText: "the ticket expired", Certificates: [][]byte{{1}}, GossipKey: []byte("key"),
 			Seeds: []string{"10.0.0.1:7401"}, ClusterName: "home", Cluster: string(peerA), WallMillis: 1_790_000_000_000,
 		}, EncodeJoinReply, DecodeJoinReply),
+		of("observation-leases", Observation{
+			Instances: []Instance{{ID: "default.db-0.1", Replica: "default/db-0", Revision: "1", State: "Leasing", Waits: "lease: 1 of 3 witnesses granted"}},
+			Handing:   []LeaseTerms{{Workload: "Deployment/default/db", Terms: []byte{1, 2, 3, 4, 5, 6, 7, 8}}},
+		}, EncodeObservation, DecodeObservation),
 		of("observation", sampleObservation(), EncodeObservation, DecodeObservation),
 		of("observation-floor", Observation{
 			Applied: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Latest: 1_790_000_000_000 << 16, Mark: []byte{8, 7, 6, 5, 4, 3, 2, 1}, MarkDigest: bytes.Repeat([]byte{5}, 32),

@@ -258,7 +258,8 @@ func (p *Peer) ports() peer.Ports {
 	host := p.world.network.Host(p.addr)
 	return peer.Ports{
 		Store: p.disk, Images: imagined{},
-		Now: func() control.Clock { return control.Clock{Elapsed: time.Since(started), Wall: time.Now()} },
+		Now:   func() control.Clock { return control.Clock{Elapsed: time.Since(started), Wall: time.Now()} },
+		Began: p.machine.Now(),
 		Streams: func(handler peer.StreamHandler) (peer.Streams, error) {
 			return stream.New(stream.Config{PrivateKey: p.key, Bind: netip.AddrPortFrom(p.addr, streamPort), Network: host}, handler)
 		},
