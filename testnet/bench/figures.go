@@ -28,8 +28,13 @@ var figures = []figure{
 	{"write-cut-off", writeCutOff},
 	{"take-in-signed", takeInSigned},
 	{"write-to-100", writeTo100.measure},
+	{"false-deaths", falseDeaths.measure},
+	{"profiles", profileRows().measure},
 	{"heap-1000", heapThousand.measure},
 	{"rest-traffic", restTraffic.measure},
+	{"flapping", flapping.measure},
+	{"returning", returning.measure},
+	{"heap-fleet", heapFleet.measure},
 }
 
 // containerKilled kills each container once: a second kill soon after waits for its back-off, as it should.
@@ -112,7 +117,7 @@ func applied(ctx context.Context, l *lab) ([]series, error) {
 // powerLost cuts the power of one peer after the other.
 func powerLost(ctx context.Context, l *lab) ([]series, error) {
 	const replicas = 10
-	s := series{name: "power loss of 1 of 5 peers, every replica ready again", reach: "10 s", unit: "s"}
+	s := series{name: "power loss of 1 of 5 peers, every replica ready again", reach: "median 5 s, worst 8 s", unit: "s"}
 	err := l.with(ctx, 5, func(ctx context.Context, c *cluster) error {
 		if _, err := c.apply(ctx, "p1", "web", replicas); err != nil {
 			return err
