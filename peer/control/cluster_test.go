@@ -204,9 +204,7 @@ func (c *cluster) flush(p *simulated) {
 		p.answers = append(p.answers, timed{c.now + delay, p.answer(a, nil)})
 	}
 	p.pending = nil
-	if sum, room := p.machine.Admitted(); sum.CPUMillis > room.CPUMillis || sum.MemoryBytes > room.MemoryBytes {
-		c.t.Fatalf("%s at %s: P6: %v admitted of %v", p.name, c.now, sum, room)
-	}
+	c.withinRoom(p)
 }
 
 func (c *cluster) pass(span time.Duration) {

@@ -8,7 +8,7 @@ import (
 )
 
 // feed hands what changes in the view to a placement.Planner, so that planning again costs about what changed: a row, a peer, a
-// workload. What it hands over equals what buildView builds; TestFeed holds them against each other. Machines of a simulation, which
+// workload. What it hands over equals what buildView builds; TestViewDigest holds plans of both against each other. Machines of a simulation, which
 // share their plans, build whole views.
 type feed struct {
 	planner *placement.Planner // nil: all is to be handed over anew
