@@ -75,6 +75,11 @@ func startPeer(env *testscript.Env) error {
 		}
 	})
 	env.Setenv("SHOAL_SOCKET", socket)
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	env.Values[backendKey{}] = backend
 	env.Values[seenKey{}] = &crdt.Seen{}
 	return nil

@@ -63,12 +63,17 @@ func New(name string) *Backend {
 		dials:  map[crdt.PeerID]func() (net.Conn, error){},
 		others: map[crdt.PeerID]gossip.State{}, rows: map[string]uint64{}, trips: map[string]bool{}}
 	b.machine = control.New(control.Config{
-		Self: self(name), Boot: 1, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign,
+		Self: self(name), Boot: 1, Subnet: netip.MustParsePrefix("10.1.0.0/24"), Labels: labels(name), StorageBytes: 40 << 30, Pids: 4000, Sign: sign,
 		Pick: func(n int) int { return 0 }, Tuning: control.Tuning{Settle: time.Nanosecond}, Trip: b.trip,
 	}, control.Saved{})
 	b.machine.Step(control.MemberChanged{Member: gossip.Member{Self: self(name), State: gossip.Alive}})
 	b.Advance(time.Second)
 	return b
+}
+
+// labels are those that a peer gives itself.
+func labels(name string) map[string]string {
+	return map[string]string{"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 }
 
 func self(name string) gossip.Self {
@@ -159,7 +164,7 @@ func (b *Backend) AddPeer(name string, state gossip.State, dial func() (net.Conn
 	b.machine.Step(control.MemberChanged{Member: gossip.Member{Self: self(name), State: state}})
 	b.settle(0)
 	if state == gossip.Alive {
-		b.row(name, wire.Observation{CPUMillis: 4000, Memory: 4 << 30})
+		b.row(name, wire.Observation{CPUMillis: 4000, Memory: 4 << 30, Storage: 40 << 30, Pids: 4000, Labels: labels(name)})
 	}
 }
 
