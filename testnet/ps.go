@@ -15,6 +15,7 @@ type PeerStatus struct {
 	Machine    string // "up" or "off"
 	Agent      string // "running" or "down"
 	PID        int    // of the machine's first process, as the caller sees it; 0 when off
+	MainPID    int    // of the agent's main process, as its machine sees it; 0 while there is none
 	Address    string
 	Side       int   // 0 while the network is whole; peers of one side have the same from 1 on
 	Containers int   // that have a process
@@ -52,6 +53,7 @@ func (n *Net) peerStatus(ctx context.Context, peer machine.Peer, keeper machine.
 	}
 	if reply.Agent.Running {
 		status.Agent = "running"
+		status.MainPID = reply.Agent.Main.PID
 		status.RSSBytes = reply.Agent.Supervisor.RSSBytes + reply.Agent.Main.RSSBytes
 		status.PSSBytes = reply.Agent.Supervisor.PSSBytes + reply.Agent.Main.PSSBytes
 	}

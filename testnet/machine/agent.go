@@ -81,7 +81,8 @@ func (m *initd) victim(which []string) (Process, error) {
 	return Process{}, fmt.Errorf("an agent has a %s and a %s, not %q", AgentMain, AgentSupervisor, which)
 }
 
-// mainOf finds the supervisor's child that runs the same program: containers and their starters run from other files.
+// mainOf finds the supervisor's child that runs the same program: containers and their starters run from other files. The process that
+// keeps deadlines is one too, when the main process that started it has ended.
 func mainOf(supervisor int) (int, error) {
 	own, err := os.Readlink(exeOf(supervisor))
 	if err != nil {
@@ -92,11 +93,16 @@ func mainOf(supervisor int) (int, error) {
 		return 0, err
 	}
 	for _, child := range children {
-		if exe, err := os.Readlink(exeOf(child)); err == nil && exe == own {
+		if exe, err := os.Readlink(exeOf(child)); err == nil && exe == own && !isGuard(child) {
 			return child, nil
 		}
 	}
 	return 0, errors.New("the agent's main process does not run now")
+}
+
+func isGuard(pid int) bool {
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	return err == nil && strings.HasPrefix(string(line), "shoal-guard\x00")
 }
 
 func exeOf(pid int) string { return filepath.Join("/proc", strconv.Itoa(pid), "exe") }

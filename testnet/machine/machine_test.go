@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 //	kill-writes PEER KILLS FILE         write to PEER while its program is killed KILLS times; FILE names what was acknowledged
 //	holds PEERS FILE                    wait until PEERS hold all that FILE names
 //	forge VARIABLE PART TICKET          set VARIABLE to TICKET with another PART: secret, id, expires or cluster
+//	watch-alone WORKLOAD, was-alone     from one to the other never two containers of WORKLOAD ran at once, on all peers together
+//	program PEER stop|continue          SIGSTOP, SIGCONT to the agent's main process of PEER
+//	away PEER WORKLOAD                  wait until WORKLOAD is ready on another peer than PEER
 //	nothing-left                        nothing of the testnet remains
 func TestMachine(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -67,6 +70,7 @@ func TestMachine(t *testing.T) {
 			"ready": ready, "eventually": eventually, "exits": exits, "holder": holder, "remember": remember,
 			"untouched": untouched, "kill-container": killContainer, "kill-keeper": killKeeper, "set": set, "nothing-left": nothingLeft,
 			"build": others.build(t), "install": install, "signed": signed,
+			"watch-alone": watchAlone, "was-alone": wasAlone, "away": away, "program": program,
 			"kill-writes": killWrites, "holds": holds, "forge": forge,
 		},
 	})
