@@ -35,6 +35,8 @@ var figures = []figure{
 	{"flapping", flapping.measure},
 	{"returning", returning.measure},
 	{"heap-fleet", heapFleet.measure},
+	{"exclusive", schedules.measure},
+	{"exclusive-heap", exclusiveLives.measure},
 }
 
 // containerKilled kills each container once: a second kill soon after waits for its back-off, as it should.

@@ -182,7 +182,7 @@ func (w *World) Apply(peer, yaml string) error {
 		return err
 	}
 	for _, d := range documents {
-		w.notePolicy(d.Key.Namespace, d.Key.Name, d.Tree)
+		w.noteApplied(d.Key, d.Tree)
 		fields, err := manifest.Flatten(d.Key.Kind, d.Tree)
 		if err != nil {
 			return err

@@ -2,8 +2,10 @@ package heap
 
 import (
 	"slices"
+	"strings"
 	"time"
 
+	"shoal/gossip"
 	"shoal/peer/control"
 	"shoal/placement"
 	"shoal/runtime"
@@ -35,8 +37,12 @@ func (m *machine) intends(a control.Action) {
 	if assigned, ok := p.core.Assignment(placement.ReplicaID(replica)); ok {
 		x.Workload = string(assigned.Workload)
 		x.Balance = assigned.From != "" || assigned.Rule == placement.Rebalance || assigned.Rule == placement.Moving
+		if from := w.byID[gossip.PeerID(assigned.From)]; from != nil {
+			x.From = from.Name
+		}
 	}
 	policy := w.policyOf(replica)
+	x.MostMoving = w.mostMoving[replica[:strings.LastIndexByte(replica, '-')+1]]
 	x.Exclusive = policy != nil && policy.Exclusive
 	for _, name := range w.course.Known(w.now, x, w.heardBy()) {
 		other := w.Peer(name)
@@ -44,6 +50,7 @@ func (m *machine) intends(a control.Action) {
 		x.Needed = x.Needed || w.mustGo(other)
 	}
 	m.intended[a.Instance] = x
+	m.balance[a.Instance] = x.Balance
 	m.unaware[a.Instance] = slices.ContainsFunc(w.course.Known(w.now, x, 0), func(name string) bool {
 		return !w.membership.live(p, w.Peer(name)) // that is nobody's mistake
 	})
@@ -77,11 +84,10 @@ func (m *machine) begins(id runtime.InstanceID) {
 func (m *machine) stops(a control.Action) {
 	w, p := m.peer.world, m.peer
 	replica, decided := replicaOf(a.Instance), m.decided[a.Instance]
-	assigned, _ := p.core.Assignment(placement.ReplicaID(replica))
-	policy := w.policyOf(replica)
+	by, policy := m.displaced[replica], w.policyOf(replica)
 	w.found(w.course.Stops(w.now, promise.Stop{
 		Peer: p.Name, Replica: replica, Instance: string(a.Instance),
-		Gives:     assigned.By != "" || policy != nil && (policy.Exclusive || len(policy.Witnesses) > 0),
+		Gives:     by != "" && w.rankOf(by) > w.rankOf(replica) || policy != nil && (policy.Exclusive || len(policy.Witnesses) > 0),
 		Late:      slices.ContainsFunc(m.containers(a.Instance), func(c *simContainer) bool { return c.ready && c.since > decided }),
 		Wanted:    func() bool { return w.wantedByAll(replica) },
 		Reachable: func(name string) bool { return w.network.joined(p.index, w.Peer(name).index) },
@@ -100,8 +106,8 @@ func (m *machine) served(id runtime.InstanceID) {
 	}
 }
 
-// runs tells of an instance of which a container runs from now on.
-func (m *machine) runs(id runtime.InstanceID) {
+// begun tells of an instance of which a container runs from now on.
+func (m *machine) begun(id runtime.InstanceID) {
 	m.peer.world.found(m.peer.world.course.Runs(m.peer.Name, replicaOf(id), string(id)))
 }
 
@@ -122,6 +128,15 @@ func (p *Peer) room() promise.Peer {
 }
 
 func (p *Peer) roomOnly() (promise.Resources, map[string]int64) {
-	return promise.Resources{CPUMillis: p.self.Room.CPUMillis, MemoryBytes: p.self.Room.MemoryBytes,
+	return promise.Resources{CPUMillis: p.owns.CPUMillis, MemoryBytes: p.owns.MemoryBytes,
 		StorageBytes: p.has.StorageBytes, Pids: p.has.Pids}, p.has.devices()
+}
+
+// notesDisplaced remembers for whom a replica makes room, as its peer says.
+func (m *machine) notesDisplaced(notes []control.Note) {
+	for _, n := range notes {
+		if by, found := strings.CutPrefix(n.Text, "makes room for "); found && n.Reason == "Displaced" {
+			m.displaced[n.Replica], _, _ = strings.Cut(by, ",")
+		}
+	}
 }

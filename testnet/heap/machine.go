@@ -38,7 +38,10 @@ type machine struct {
 	queues    map[runtime.InstanceID][]control.Action // of the program that lives now
 	ended     []runtime.Status                        // of containers, not yet told to any program
 	decided   map[runtime.InstanceID]time.Duration    // by when the program had decided on the newest action of an instance
+	deadlines map[runtime.InstanceID]time.Duration    // in true time: what the process that keeps them knows
 	unaware   map[runtime.InstanceID]bool             // begun while the peer took another one that runs it for gone
+	balance   map[runtime.InstanceID]bool             // begun for the balance
+	displaced map[string]string                       // replicas, and for whom they made room last
 	intended  map[runtime.InstanceID]*promise.Copy    // about to be begun
 }
 
@@ -62,7 +65,7 @@ type simContainer struct {
 }
 
 func newMachine(p *Peer) *machine {
-	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}, intended: map[runtime.InstanceID]*promise.Copy{}}
+	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, deadlines: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}, balance: map[runtime.InstanceID]bool{}, displaced: map[string]string{}, intended: map[runtime.InstanceID]*promise.Copy{}}
 }
 
 // run queues an action: those of one instance go one after the other.
@@ -82,19 +85,21 @@ func (m *machine) begin(a control.Action) {
 	w.tracef("%s: %s %s %s", m.peer.Name, []string{"prepare", "start", "stop", "remove"}[a.Kind], a.Instance, a.Container)
 	m.announce(a)
 	w.after(m.duration(a), func() {
-		if !m.peer.alive || m.peer.life != boot {
-			return // abort decided what became of it
-		}
-		done := m.perform(a)
-		w.print("done", m.peer.Name+string(a.Instance), uint64(a.Kind))
-		m.peer.feed(done)
-		m.watchStarted(done)
-		m.queues[a.Instance] = m.queues[a.Instance][1:]
-		if rest := m.queues[a.Instance]; len(rest) > 0 {
-			m.begin(rest[0])
-		} else {
-			delete(m.queues, a.Instance)
-		}
+		m.peer.whenAwake(func() {
+			if !m.peer.alive || m.peer.life != boot {
+				return // abort decided what became of it
+			}
+			done := m.perform(a)
+			w.print("done", m.peer.Name+string(a.Instance), uint64(a.Kind))
+			m.peer.feed(done)
+			m.watchStarted(done)
+			m.queues[a.Instance] = m.queues[a.Instance][1:]
+			if rest := m.queues[a.Instance]; len(rest) > 0 {
+				m.begin(rest[0])
+			} else {
+				delete(m.queues, a.Instance)
+			}
+		})
 	})
 }
 
@@ -201,6 +206,8 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 	switch {
 	case c == nil:
 		return runtime.Status{}, fail(a, runtime.NotFound, "no such container")
+	case m.overdue(a.Instance):
+		return c.status, fail(a, runtime.Overdue, "its time is over")
 	case a.Generation <= c.status.Generation:
 		return c.status, fail(a, runtime.Stale, "a newer generation was started")
 	case c.status.Phase == runtime.Running:
@@ -211,7 +218,7 @@ func (m *machine) start(a control.Action) (runtime.Status, *runtime.Error) {
 	c.status.Generation, c.status.Phase, c.status.StartedAt = a.Generation, runtime.Running, m.peer.wall()
 	c.started = m.peer.world.now
 	c.status.ExitedAt, c.status.ExitCode, c.status.Reason = time.Time{}, 0, ""
-	m.runs(a.Instance)
+	m.begun(a.Instance)
 	if c.spec.Readiness == nil {
 		c.serve(m.peer.world.now)
 	} else {
@@ -260,6 +267,7 @@ func (m *machine) stop(a control.Action) (runtime.Status, *runtime.Error) {
 	if c.status.Phase == runtime.Running {
 		c.ready = false
 		c.status.Phase, c.status.ExitedAt, c.status.ExitCode, c.status.Reason = runtime.Exited, m.peer.wall(), 143, "Error"
+		m.fails(a.Instance)
 	}
 	return c.status, nil
 }
@@ -268,7 +276,9 @@ func (m *machine) remove(id runtime.InstanceID) {
 	delete(m.instances, id)
 	m.peer.world.course.Gone(m.peer.world.now, m.peer.Name, replicaOf(id), string(id))
 	delete(m.decided, id)
+	delete(m.deadlines, id)
 	delete(m.unaware, id)
+	delete(m.balance, id)
 }
 
 // serve lets a container be ready from now on.
@@ -309,6 +319,7 @@ func (m *machine) powerLost() {
 		}
 		m.fails(id)
 	}
+	clear(m.deadlines)
 	m.ended = nil
 }
 

@@ -121,6 +121,9 @@ func (n *news) happen() {
 	if !b.known || b.state != n.state {
 		b.since = w.now
 	}
+	if n.state == gossip.Alive && (!b.known || b.state != gossip.Alive) {
+		w.disturbed = w.now
+	}
 	b.known, b.state = true, n.state
 	if n.state == gossip.Alive {
 		b.self = subject.described

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"shoal/crdt"
 	"shoal/testnet/promise"
 )
 
@@ -66,11 +67,18 @@ func (w *World) policyOf(replica string) *promise.Policy {
 	return w.policies[replica[:strings.LastIndexByte(replica, '-')+1]]
 }
 
-// notePolicy reads what a manifest says of splits, by the words of its annotations.
-func (w *World) notePolicy(namespace, name string, tree map[string]any) {
-	prefix := namespace + "/" + name + "-"
-	metadata, _ := tree["metadata"].(map[string]any)
-	annotations, _ := metadata["annotations"].(map[string]any)
+// noteApplied reads what a manifest says of splits and of priority, by its words alone.
+func (w *World) noteApplied(key crdt.Key, tree map[string]any) {
+	prefix := key.Namespace + "/" + key.Name + "-"
+	if key.Kind == "PriorityClass" {
+		w.classes[key.Name] = fmt.Sprint(tree["value"])
+	}
+	template, _ := at(tree, "spec", "template", "spec").(map[string]any)
+	class, _ := template["priorityClassName"].(string)
+	w.ranks[prefix] = class
+	most, _ := at(tree, "metadata", "annotations", "shoal/max-moving").(string)
+	w.mostMoving[prefix] = count(most)
+	annotations, _ := at(tree, "metadata", "annotations").(map[string]any)
 	said := func(key string) string { text, _ := annotations[key].(string); return text }
 	policy := &promise.Policy{Prefix: prefix, Exclusive: said("shoal/exclusive") == "true", Frozen: said("shoal/split") == "freeze"}
 	for _, witness := range strings.FieldsFunc(said("shoal/witnesses")+","+said("shoal/home"), func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -80,4 +88,33 @@ func (w *World) notePolicy(namespace, name string, tree map[string]any) {
 		policy = nil
 	}
 	w.policies[prefix] = policy
+}
+
+// at goes down into a tree; nil where it does not go on.
+func at(tree any, path ...string) any {
+	for _, name := range path {
+		m, _ := tree.(map[string]any)
+		tree = m[name]
+	}
+	return tree
+}
+
+// rankOf is the priority of a replica, by what was applied; 0 where nothing is said.
+func (w *World) rankOf(replica string) int {
+	return count(w.classes[w.ranks[replica[:strings.LastIndexByte(replica, '-')+1]]])
+}
+
+// heldBack says whether the object of a replica keeps it from running on a side.
+func (w *World) heldBack(replica string, side int) bool {
+	policy := w.policyOf(replica)
+	if policy == nil || len(policy.Witnesses) == 0 {
+		return false
+	}
+	here := 0
+	for _, p := range w.peers {
+		if p.alive && w.network.side[p.index] == side && slices.Contains(policy.Witnesses, p.id()) {
+			here++
+		}
+	}
+	return 2*here <= len(policy.Witnesses)
 }

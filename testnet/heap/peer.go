@@ -40,12 +40,17 @@ type Peer struct {
 	busy      time.Duration // the loop waits for the disk until then
 	alarm     uint64        // number of the newest planned wake
 	pending   *control.Persist
+	session   int                 // of its supervisor: how often its machine was switched on
+	drift     int64               // how much too fast the clock of its program runs, in parts per million
+	drifts    int64               // the same from its next start on
+	stalled   time.Duration       // its program stands still until then
 	wiped     bool                // its disk was emptied
 	moves     int                 // how often its address or name was changed
 	said      replication.Version // of itself, last
 	trip      map[string]bool     // names at which the code of this peer fails
 
-	has    Beside            // to give, beside room
+	owns   gossip.Room       // to give, whatever the program believes
+	has    Beside            // to give, beside that
 	node   node              // what users say of it
 	spoilt map[string]spoilt // by the prefix of replicas
 	drives bool              // what runs there has to leave
@@ -64,7 +69,7 @@ func newPeer(w *World, index int) *Peer {
 	if n := len(w.options.Rooms); n > 0 {
 		p.self.Room = w.options.Rooms[index%n]
 	}
-	p.has = w.options.Beside
+	p.owns, p.has = p.self.Room, w.options.Beside
 	p.described = w.membership.describe(p.self)
 	p.machine = newMachine(p)
 	for _, image := range w.options.Images {
@@ -86,15 +91,20 @@ func (p *Peer) boot() {
 	boot, saved := p.disk.load()
 	saved.Instances = p.machine.list()
 	if !p.powered {
-		p.powerAt = w.now
+		p.powerAt, p.session = w.now, p.session+1
+	}
+	p.drift, p.stalled = p.drifts, 0
+	for i := range saved.Instances {
+		saved.Instances[i].Until = p.machine.until(saved.Instances[i].Spec.Instance)
 	}
 	p.life++
 	p.alive, p.left, p.powered, p.started, p.busy = true, false, true, w.now, w.now
 	p.flushing = false
 	config := control.Config{
 		Self: p.self, Boot: boot, Labels: map[string]string{"kubernetes.io/hostname": p.Name},
-		Subnet: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + p.index>>8), byte(p.index), 0}), 24),
-		Sign:   p.sign, Pick: w.random.IntN, Tuning: w.options.Tuning, Decode: w.memo.decode, MayWrite: w.mayWrite,
+		Subnet:  netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + p.index>>8), byte(p.index), 0}), 24),
+		Session: fmt.Sprint(p.session),
+		Sign:    p.sign, Pick: w.random.IntN, Tuning: w.options.Tuning, Decode: w.memo.decode, MayWrite: w.mayWrite,
 	}
 	if len(w.peers) <= smallWorld {
 		config.Trip = p.tripAt
@@ -195,6 +205,10 @@ type flushes struct {
 func (f *flushes) happen() {
 	if p := f.peer; p.alive && p.life == f.boot {
 		p.flushing = false
+		if p.stalled > p.world.now {
+			p.plan(0)
+			return
+		}
 		p.flush()
 	}
 }
@@ -203,13 +217,13 @@ func (f *flushes) happen() {
 func (p *Peer) plan(span time.Duration) {
 	if !p.flushing {
 		p.flushing = true
-		p.world.plan(max(span, p.busy-p.world.now), &flushes{p, p.life})
+		p.world.plan(max(span, p.busy-p.world.now, p.stalled-p.world.now), &flushes{p, p.life})
 	}
 }
 
 func (p *Peer) flush() {
 	w := p.world
-	out := p.core.Flush(control.Clock{Elapsed: w.now - p.started, Wall: p.wall()})
+	out := p.core.Flush(control.Clock{Elapsed: p.elapsed(), Wall: p.wall()})
 	w.print("flush", p.Name, out.Version)
 	w.flushes++
 	p.decidedBy, p.flushedAt = p.flushedAt, w.now
@@ -243,7 +257,7 @@ func (p *Peer) flush() {
 		}
 		p.pending = nil
 		p.commit(out.Persist)
-		p.carryOut(out)
+		p.whenAwake(func() { p.carryOut(out) })
 	})
 }
 
@@ -275,6 +289,7 @@ func (p *Peer) carryOut(out control.Output) {
 			w.send(p, to, send.Message)
 		}
 	}
+	p.machine.bound(out.Bounds)
 	for _, action := range out.Actions {
 		p.machine.run(action)
 	}
@@ -307,6 +322,6 @@ func (a *wakes) happen() {
 func (p *Peer) sleep(wake time.Duration) {
 	p.alarm++
 	if wake != 0 {
-		p.world.plan(p.started+wake-p.world.now, &wakes{p, p.life, p.alarm})
+		p.world.plan(p.started+p.inTruth(wake)-p.world.now, &wakes{p, p.life, p.alarm})
 	}
 }

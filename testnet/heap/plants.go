@@ -11,13 +11,15 @@ import (
 // none. What a plant does to a machine it does through what goes in and comes out of it: the machine itself is the
 // one that is shipped.
 type plants struct {
-	config   func(p *Peer, c *control.Config)
-	saved    func(p *Peer, s *control.Saved)                                        // what a program finds on its disk
-	incoming func(p, from *Peer, m replication.Message) (replication.Message, bool) // after the guard; false: dropped
-	row      func(p *Peer, r *replication.Row)                                      // of what comes in
-	op       func(p *Peer, op *crdt.Op) bool                                        // of what comes in; false: dropped
-	output   func(p *Peer, out *control.Output)                                     // of a flush, before anything is done with it
-	member   func(p *Peer, m *gossip.Member)                                        // of the news that comes in
+	config    func(p *Peer, c *control.Config)
+	saved     func(p *Peer, s *control.Saved)                                        // what a program finds on its disk
+	incoming  func(p, from *Peer, m replication.Message) (replication.Message, bool) // after the guard; false: dropped
+	row       func(p *Peer, r *replication.Row)                                      // of what comes in
+	op        func(p *Peer, op *crdt.Op) bool                                        // of what comes in; false: dropped
+	output    func(p *Peer, out *control.Output)                                     // of a flush, before anything is done with it
+	explained func(p *Peer, text string) string                                      // of what a peer answers to why
+	measured  func(m *control.SelfChanged)                                           // of what a peer finds out of itself
+	member    func(p *Peer, m *gossip.Member)                                        // of the news that comes in
 
 	cached          bool // batches are said to be on disk and are in a cache, which the power loses
 	torn            bool // of a batch under way when the program dies, the disk keeps what it drops and not what it adds
@@ -26,6 +28,9 @@ type plants struct {
 	earlyAcks       bool // the same, of the words to others that a write is on disk here
 	neverDrops      bool // connections to members that failed are kept
 	unboundedQueues bool
+	drift           int64 // of clocks, in parts per million, instead of the bound; 0: the bound
+	noGuard         bool  // nobody but the program ends what is overdue
+	startsLate      bool  // the runtime starts also what is overdue
 }
 
 // takes runs what comes in through the plants.

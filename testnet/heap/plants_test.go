@@ -27,17 +27,19 @@ const plantSeeds = 40
 // TestPlantedFaultsAreFound plays scripts until the checker that is named finds the fault. That it is the fault which was
 // found shows in the same script with the same seed, which breaks nothing without it.
 func TestPlantedFaultsAreFound(t *testing.T) {
-	for _, c := range plantedFaults {
+	for _, c := range slices.Concat(plantedFaults, plantedPlacements) {
 		t.Run(strings.ReplaceAll(strings.SplitN(c.fault, ":", 2)[0], " ", "-"), func(t *testing.T) {
+			var others []promise.Violation
 			for seed := uint64(1); seed <= plantSeeds; seed++ {
 				_, broken := playWith(c.scripts(seed), c.plant(), nil)
+				others = append(others, broken...)
 				if at := slices.IndexFunc(broken, c.finds); at >= 0 {
 					t.Logf("%s\nfound by seed %d: %s", c.fault, seed, broken[at])
 					c.notWithout(t, seed)
 					return
 				}
 			}
-			t.Errorf("%s was not found by %s", c.fault, c.finder)
+			t.Errorf("%s was not found by %s; instead by %v", c.fault, c.finder, others)
 		})
 	}
 }

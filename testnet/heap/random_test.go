@@ -93,6 +93,13 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestRestless plays what asks most of placement.
+func TestRestless(t *testing.T) {
+	for n := range uint64(*seeds) {
+		t.Run(fmt.Sprint(*first+n), func(t *testing.T) { perform(t, Restless(*first+n)) })
+	}
+}
+
 // TestSeedsThatFailed replays those that failed once.
 func TestSeedsThatFailed(t *testing.T) {
 	file, err := os.Open("testdata/seeds.txt")

@@ -34,14 +34,18 @@ func amounts(list []placement.Amount) map[string]int64 {
 
 // measure is what a machine finds out of itself.
 func (p *Peer) measure() control.SelfChanged {
-	return control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))}
+	m := control.SelfChanged{Room: p.self.Room, Health: p.self.Health, Images: slices.Sorted(maps.Keys(p.machine.images))}
+	if p.world.plants.measured != nil {
+		p.world.plants.measured(&m)
+	}
+	return m
 }
 
 // Resize gives a machine another room: it was restarted with more or less of everything.
 func (w *World) Resize(name string, room gossip.Room, beside Beside) {
 	p := w.Peer(name)
 	w.tracef("%s has %v %v", name, room, beside)
-	p.self.Room, p.has = room, beside
+	p.self.Room, p.has, p.owns = room, beside, room
 	p.feed(p.measure())
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/gossip"
+	"shoal/placement"
 	"shoal/testnet/promise"
 )
 
@@ -20,9 +21,11 @@ type Script struct {
 	Peers   int
 	Bad     bool    // the network loses, doubles and reorders
 	Coded   bool    // messages pass through the wire's form
+	Late    bool    // containers take seconds until they are ready
 	Slow    bool    // disks take up to half a second for a batch
 	Crashes float64 // part of all starts after which the container soon ends
 	CPU     int64   // of each peer, in thousandths; 0 for plenty
+	Devices int64   // of each peer: of example.com/gpu
 	Steps   []Step
 }
 
@@ -45,11 +48,17 @@ func (s Script) String() string {
 	if s.Slow {
 		b.WriteString(" slow")
 	}
+	if s.Late {
+		b.WriteString(" late")
+	}
 	if s.Crashes > 0 {
 		fmt.Fprintf(&b, " crashes=%g", s.Crashes)
 	}
 	if s.CPU > 0 {
 		fmt.Fprintf(&b, " cpu=%d", s.CPU)
+	}
+	if s.Devices > 0 {
+		fmt.Fprintf(&b, " devices=%d", s.Devices)
 	}
 	b.WriteByte('\n')
 	for _, step := range s.Steps {
@@ -99,10 +108,14 @@ func (s *Script) parseWorld(words []string) error {
 			s.Bad = true
 		case "coded":
 			s.Coded = true
+		case "late":
+			s.Late = true
 		case "slow":
 			s.Slow = true
 		case "crashes":
 			s.Crashes, err = strconv.ParseFloat(value, 64)
+		case "devices":
+			s.Devices, err = strconv.ParseInt(value, 10, 64)
 		case "cpu":
 			s.CPU, err = strconv.ParseInt(value, 10, 64)
 		default:
@@ -121,8 +134,15 @@ func (s Script) options(trace func(string)) Options {
 	if s.Bad {
 		o.Link = Bad
 	}
+	if s.Late {
+		o.Pace = Usual
+		o.Pace.LeastReady, o.Pace.MostReady = 3*time.Second, 6*time.Second
+	}
 	if s.Slow {
 		o.LeastCommit, o.MostCommit = 20*time.Millisecond, 500*time.Millisecond
+	}
+	if s.Devices > 0 {
+		o.Beside.Devices = []placement.Amount{{Name: "example.com/gpu", Count: s.Devices}}
 	}
 	if s.CPU > 0 {
 		o.Room = gossip.Room{CPUMillis: s.CPU, MemoryBytes: 1 << 30}
@@ -204,6 +224,9 @@ func (p *play) rest(within time.Duration) {
 	}
 	if !p.cut && len(broken) == 0 {
 		p.watchSettled()
+	}
+	if len(broken) == 0 {
+		p.explainAll()
 	}
 	for _, q := range p.peers {
 		if q.alive {

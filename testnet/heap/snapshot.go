@@ -7,6 +7,7 @@ import (
 
 	"shoal/crdt"
 	"shoal/peer/control"
+	"shoal/placement"
 	"shoal/runtime"
 	"shoal/testnet/promise"
 )
@@ -45,11 +46,13 @@ func (p *Peer) snapshot() promise.Peer {
 
 func (p *Peer) believes(s *promise.Peer) {
 	s.IntentDigest, s.PlanDigest = p.core.Digests()
-	sum, room := p.core.Admitted()
-	s.Admitted, s.Room = promise.Resources(sum), promise.Resources(room)
+	sum, _ := p.core.Admitted()
+	s.Admitted = promise.Resources(sum)
 	for _, r := range p.core.Replicas() {
 		if r.Wanted {
-			s.Wanted = append(s.Wanted, promise.Wanted{Replica: string(r.ID), Revision: string(r.Assignment.Revision), Pending: r.Assignment.Peer == ""})
+			s.Wanted = append(s.Wanted, promise.Wanted{Replica: string(r.ID), Revision: string(r.Assignment.Revision), Pending: r.Assignment.Peer == "",
+				Moving: r.Assignment.From != "" || r.Assignment.Rule == placement.Moving,
+				Held:   r.Assignment.Rule == placement.Waits || p.world.heldBack(string(r.ID), s.Side)})
 		}
 	}
 	s.Objects = []promise.Object{}
@@ -74,7 +77,7 @@ func objectOf(o crdt.Object) promise.Object {
 
 func (m *machine) snapshot(id runtime.InstanceID, powered bool) promise.Instance {
 	i, s := m.instances[id], m.holding(id)
-	s.Ready, s.Unaware = powered && i.ready(), m.unaware[id]
+	s.Ready, s.Unaware, s.Balance = powered && i.ready(), m.unaware[id], m.balance[id]
 	for _, c := range i.containers {
 		if running(c.status) {
 			s.Containers = append(s.Containers, containerOf(m.peer, c))

@@ -1,6 +1,7 @@
 package heap
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -42,4 +43,60 @@ func (p *play) flap(a []string) {
 		}
 		p.Run(max(span(a[2]), time.Millisecond))
 	}
+}
+
+// placed checks that every replica has a place.
+func (p *play) placed([]string) {
+	for _, name := range p.Alive() {
+		for _, r := range p.Core(name).Replicas() {
+			if r.Wanted && r.Assignment.Peer == "" {
+				p.broken = append(p.broken, violationAt(p.now, "converged", "%s is pending in the view of %s: %s", r.ID, name, r.Pending))
+			}
+		}
+	}
+}
+
+// empty checks that nothing runs on a peer any more.
+func (p *play) empty(a []string) {
+	p.ifKnown(a[0], func() {
+		for _, id := range p.Peer(a[0]).machine.ids() {
+			p.broken = append(p.broken, violationAt(p.now, "converged", "%s still runs on %s", id, a[0]))
+		}
+	})
+}
+
+// begun checks that no replica was begun more often than that since the mark.
+func (p *play) begun(a []string) {
+	if t := p.course.Tally(p.now, 1); t.MostMoves > count(a[0]) {
+		p.broken = append(p.broken, violationAt(p.now, "P8", "a replica was begun %d times since the mark, at most %s may be", t.MostMoves, a[0]))
+	}
+}
+
+// gives lets a workload ask for one device for each replica.
+func (p *play) gives(a []string) {
+	p.ifAlive(a[0], func() {
+		p.accepted(p.Apply(a[0], Shaped(a[1], count(a[2]), nil,
+			`containers: [{name: web, image: "shoal.example/web:1", resources: {limits: {example.com/gpu: 1}, requests: {cpu: 50m, memory: 32Mi}}}]`)))
+	})
+}
+
+// ported lets a workload ask for a port of the peer.
+func (p *play) ported(a []string) {
+	p.ifAlive(a[0], func() {
+		p.accepted(p.Apply(a[0], Shaped(a[1], count(a[2]), nil,
+			`containers: [{name: web, image: "shoal.example/web:1", ports: [{containerPort: 80, hostPort: 8080}], resources: {requests: {cpu: 50m, memory: 32Mi}}}]`)))
+	})
+}
+
+// tolerant lets a workload tolerate any taint for so many seconds.
+func (p *play) tolerant(a []string) {
+	p.ifAlive(a[0], func() {
+		p.accepted(p.Apply(a[0], Shaped(a[1], count(a[2]), nil,
+			fmt.Sprintf(`tolerations: [{operator: Exists, effect: NoExecute, tolerationSeconds: %s}]`, a[3]), plainContainer)))
+	})
+}
+
+// said gives a workload annotations, KEY=VALUE each.
+func (p *play) said(a []string) {
+	p.ifAlive(a[0], func() { p.accepted(p.Apply(a[0], Shaped(a[1], count(a[2]), a[3:], plainContainer))) })
 }

@@ -51,6 +51,12 @@ type verb struct {
 //	refuse PEER NAME            a peer cannot run a workload, until: allow PEER NAME
 //	crash PEER NAME             containers of a workload end soon after they start there, until: allow PEER NAME
 //	flap PEER N UP DOWN         a machine loses power and returns, so often, for so long each
+//	gives PEER NAME N, ported PEER NAME N, tolerant PEER NAME N SECONDS, said PEER NAME N KEY=VALUE…
+//	                            a workload asks for a device for each replica, for a port of the peer, tolerates every taint for a
+//	                            while, has annotations
+//	placed                      every replica has a place
+//	empty PEER                  nothing runs on a peer
+//	mark, begun N               from here on no replica is begun more than N times
 //	policies                    what each workload says of splits has been followed by now (P9)
 //	rest, still                 every promise is checked once all is quiet; then, that it stays so
 var verbs map[string]verb
@@ -99,6 +105,14 @@ func init() {
 		"crash":      {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Spoil(a[0], a[1], spoilt{crashes: true}) }) }},
 		"allow":      {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Spoil(a[0], a[1], spoilt{}) }) }},
 		"flap":       {4, (*play).flap},
+		"gives":      {3, (*play).gives},
+		"ported":     {3, (*play).ported},
+		"tolerant":   {4, (*play).tolerant},
+		"said":       {3, (*play).said},
+		"placed":     {0, (*play).placed},
+		"empty":      {1, (*play).empty},
+		"mark":       {0, func(p *play, _ []string) { p.course.Mark(p.now) }},
+		"begun":      {1, (*play).begun},
 		"policies":   {0, func(p *play, _ []string) { p.add(promise.PolicyKept(p.Snapshot())) }},
 		"rest":       {0, func(p *play, _ []string) { p.rest(time.Minute) }},
 		"still":      {0, func(p *play, _ []string) { p.still() }},

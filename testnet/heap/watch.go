@@ -100,6 +100,10 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 			w.found(w.watch.Make(w.fact(op))) // what nobody has heard of yet is made here and now
 		}
 	}
+	p.machine.notesDisplaced(out.Notes)
+	if w.flushes%whyEach == 0 {
+		w.watchWhy(p)
+	}
 	if len(out.Actions) == 0 && w.flushes%16 != 0 {
 		return
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	Room      gossip.Room   // of each peer
 	Rooms     []gossip.Room // of the peers in turn, where they differ
 	Beside    Beside        // of each peer
+	Late      int           // so many peers, the last ones, are off until they are started
 	Images    []string      // on each peer
 	Link      Link
 	Detection Detection
@@ -77,6 +78,9 @@ type World struct {
 	watch      *promise.Watch
 	course     *promise.Course
 	policies   map[string]*promise.Policy // by the prefix of replicas
+	ranks      map[string]string          // by the same: the priority class
+	mostMoving map[string]int             // by the same: how many may be on their way, where that is said
+	classes    map[string]string          // values of priority classes
 	facts      map[crdt.OpID]promise.Op   // of every operation that was ever on a disk
 	hostile    bool                       // somebody forges
 	log        *writeLog
@@ -84,6 +88,7 @@ type World struct {
 	ended      []promise.Container // that ended by themselves
 	violations []promise.Violation // found on the way
 	faultAt    time.Duration       // of the last fault
+	disturbed  time.Duration       // when a peer last came, or came back in touch
 	flushes    int
 	lines      []string // the last of the trace
 }
@@ -96,7 +101,7 @@ func New(options Options) *World {
 // newWorld is New with planted faults.
 func newWorld(options Options, planted plants) *World {
 	w := &World{engine: newEngine(options.Seed), options: options.withUsual(), byID: map[gossip.PeerID]*Peer{},
-		watch: promise.NewWatch(), course: promise.NewCourse(grace), policies: map[string]*promise.Policy{}, facts: map[crdt.OpID]promise.Op{}, plants: planted}
+		watch: promise.NewWatch(), course: promise.NewCourse(grace), policies: map[string]*promise.Policy{}, ranks: map[string]string{}, mostMoving: map[string]int{}, classes: map[string]string{}, facts: map[crdt.OpID]promise.Op{}, plants: planted}
 	w.accounts = newAccounts(w)
 	w.network, w.membership = newNetwork(w.options.Peers), newMembership(w.options.Peers)
 	w.log = newWriteLog()
@@ -105,7 +110,8 @@ func newWorld(options Options, planted plants) *World {
 		w.peers = append(w.peers, p)
 		w.byID[p.self.ID] = p
 	}
-	for _, p := range w.peers {
+	w.course.Apart = w.options.Link.Loss > 0 || w.options.MostCommit > 100*time.Millisecond
+	for _, p := range w.peers[:len(w.peers)-options.Late] {
 		p.boot()
 	}
 	return w
@@ -143,10 +149,17 @@ func (w *World) look() time.Duration {
 	return max(10*time.Millisecond, time.Duration(len(w.peers))*time.Millisecond)
 }
 
+// steady is how long after it came, or came back in touch, a peer may be given what runs elsewhere: before, all can be at rest
+// and not yet in balance.
+const steady = 17 * time.Second
+
 // AwaitRest lets time pass until every promise that holds at rest holds, and returns what was still
 // broken if that did not happen within the span.
 func (w *World) AwaitRest(most time.Duration) (time.Duration, []promise.Violation) {
 	var broken []promise.Violation
+	for w.now < w.disturbed+steady {
+		w.Run(w.disturbed + steady - w.now)
+	}
 	took, rests := w.Await(most, func() bool {
 		if !w.agree() {
 			return false

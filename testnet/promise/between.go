@@ -26,11 +26,25 @@ func SameContainers(before, after Snapshot, peer string) []Violation {
 // vanished reports containers of p that no longer run, unless they ended by themselves.
 func (f *findings) vanished(after Snapshot, p Peer) {
 	now, _ := after.peer(p.ID)
-	for _, c := range p.containers() {
-		if !slices.Contains(now.containers(), c) && !slices.Contains(after.Ended, c) {
-			f.add("%s/%s (generation %d) on %s no longer runs", c.Instance, c.Name, c.Generation, p.Name)
+	for _, i := range p.Instances {
+		for _, c := range i.Containers {
+			if !slices.Contains(now.containers(), c) && !slices.Contains(after.Ended, c) && !after.balanced(i) {
+				f.add("%s/%s (generation %d) on %s no longer runs", c.Instance, c.Name, c.Generation, p.Name)
+			}
 		}
 	}
+}
+
+// balanced says whether another copy of an instance is ready that was begun for the balance, and took its place.
+func (s Snapshot) balanced(i Instance) bool {
+	for _, p := range s.Peers {
+		for _, x := range p.Instances {
+			if x.Balance && x.Ready && x.Replica == i.Replica && x.Revision == i.Revision {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p Peer) containers() []Container {
@@ -122,7 +136,7 @@ func Moves(before, after Snapshot) []Move {
 				continue
 			case slices.ContainsFunc(now.Instances, func(x Instance) bool { return x.ID == i.ID }):
 				stayed = true
-			case now.Alive && !now.Leaving && !after.endedOn(i):
+			case now.Alive && !now.Leaving && !after.endedOn(i) && !after.balanced(i.Instance):
 				m.Needed = false
 			}
 			m.From = append(m.From, i.peer.Name)
@@ -188,7 +202,7 @@ func RunsOn(before, after Snapshot) []Violation {
 		var from []string
 		runs := false
 		for _, i := range held[replica] {
-			if now, _ := after.peer(i.peer.ID); i.Revision == revision && i.peer.Alive && now.Alive && !now.Leaving && !after.lost(i) {
+			if now, _ := after.peer(i.peer.ID); i.Revision == revision && i.peer.Alive && now.Alive && !now.Leaving && !after.lost(i) && !after.balanced(i.Instance) {
 				runs = runs || now.holds(i.Instance)
 				if i.Ready {
 					from = append(from, i.peer.Name)

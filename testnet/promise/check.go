@@ -122,7 +122,9 @@ func (f *findings) once(replica string, w Wanted, list []placed) {
 			good++
 		}
 	}
-	if w.Pending && good > 0 {
+	if w.Moving {
+		f.add("%s is on its way", replica)
+	} else if w.Pending && good > 0 {
 		f.add("%s is pending and runs on %s", replica, list[0].peer.Name)
 	} else if !w.Pending && !w.Held && good == 0 && len(list) == 0 {
 		f.add("%s runs nowhere", replica)

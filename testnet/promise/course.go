@@ -15,6 +15,10 @@ import (
 //
 // Moments are times since the world began. The zero value is not ready: see NewCourse.
 type Course struct {
+	// Apart says that the peers' views differ for longer than a move waits for others' words: then two of them may each use up what
+	// may be on its way.
+	Apart bool
+
 	grace    time.Duration
 	replicas map[string]*followed
 	sizes    map[string]int // by workload: replicas of which there is a copy
@@ -47,13 +51,15 @@ type Copy struct {
 	Exclusive bool // never two that run at once
 
 	// Of one that is begun, by the truth of the world:
-	Unaware    bool // its peer took those that are ready for gone, or had not met them
-	Needed     bool // those others must go: their peer hands over, or a taint drives them out
-	Balance    bool // the plan moves it for the balance
-	MostMoving int  // how many of its workload may be on their way for that; 0 for a tenth of them, at least one
+	Unaware    bool   // its peer took those that are ready for gone, or had not met them
+	Needed     bool   // those others must go: their peer hands over, or a taint drives them out
+	Balance    bool   // the plan moves it for the balance
+	From       string // the peer from which the plan moves it; empty where it names none
+	MostMoving int    // how many of its workload may be on their way for that; 0 for a tenth of them, at least one
 
-	running, ready, moves bool
-	since                 time.Duration // of ready
+	running, ready bool
+	since          time.Duration // of ready
+	moves          *Copy         // the one whose place it is about to take
 }
 
 // NewCourse returns a Course that knows nothing yet. For so long a fault excuses what others decided before they could know of it.
@@ -88,14 +94,23 @@ func (c *Course) Begin(at time.Duration, x Copy) []Violation {
 // moved is P8 for a copy that is begun while another is ready in its revision.
 func (c *Course) moved(at time.Duration, r *followed, x *Copy) []Violation {
 	f := findings{promise: "P8"}
-	other := r.anyReady(func(o *Copy) bool { return o.Peer != x.Peer && o.Revision == x.Revision })
-	if other == nil || x.Unaware || x.Needed || x.Exclusive {
+	if x.Unaware || x.Needed || x.Exclusive {
 		return nil
 	}
-	x.moves = true
+	other := r.anyReady(func(o *Copy) bool {
+		return o.Peer != x.Peer && o.Revision == x.Revision && (x.From == "" || x.From == o.Peer)
+	})
+	if other == nil {
+		return nil
+	}
+	x.moves = other
 	c.moving[x.Workload]++
 	c.most[x.Workload] = max(c.most[x.Workload], c.moving[x.Workload])
-	switch most := c.mostOf(x); {
+	most := c.mostOf(x)
+	if c.Apart {
+		most *= 2
+	}
+	switch {
 	case !x.Balance && !c.excused(at, r):
 		f.add("%s is begun on %s without need: it is ready on %s", x.Replica, x.Peer, other.Peer)
 	case x.Balance && c.moving[x.Workload] > most:
@@ -205,7 +220,7 @@ func (c *Course) idle(at time.Duration, r *followed, x *Copy) {
 		c.up--
 	}
 	for _, o := range r.copies {
-		if o.moves && r.anyReady(func(other *Copy) bool { return other != o }) == nil {
+		if o.moves == x {
 			c.arrived(o)
 		}
 	}
@@ -213,8 +228,8 @@ func (c *Course) idle(at time.Duration, r *followed, x *Copy) {
 
 // arrived ends the way of a copy.
 func (c *Course) arrived(x *Copy) {
-	if x.moves {
-		x.moves = false
+	if x.moves != nil {
+		x.moves = nil
 		c.moving[x.Workload]--
 	}
 }
@@ -304,3 +319,6 @@ func (c *Course) Tally(at time.Duration, wanted int) Tally {
 	}
 	return t
 }
+
+// Up is of how many replicas a copy is ready.
+func (c *Course) Up() int { return c.up }

@@ -56,6 +56,7 @@ type Wanted struct {
 	Revision string
 	Pending  bool
 	Held     bool
+	Moving   bool // it is on its way from one peer to another
 }
 
 // Instance is what runs on a peer, or is being made ready to, or is on its way out.
@@ -64,6 +65,7 @@ type Instance struct {
 	Replica    string
 	Revision   string
 	Ready      bool
+	Balance    bool // it was begun for the balance, while another was ready
 	Unaware    bool // it was begun while one was ready on a peer that its own took for gone
 	Request    Resources
 	Devices    map[string]int64 // what it holds of them
