@@ -36,15 +36,41 @@ func (p *Peer) measure(ctx context.Context) {
 		signs = p.ports.Signs()
 	}
 	signs.Awareness = p.cluster.Awareness()
+	members := p.cluster.Members()
 	if err := p.Read(ctx, func(m *control.Machine) { signs.Workloads, signs.Failing = m.Trouble() }); err != nil {
 		return
 	}
 	p.healthMu.Lock()
 	defer p.healthMu.Unlock()
 	before := p.health.Class()
-	if now := p.health.Take(signs); now != before {
+	if now := p.health.take(signs, gossip.PeerID(p.id), members); now != before {
 		slog.Warn("the health of this peer has changed", "from", classNames[before], "to", classNames[now], "signs", signs)
 	}
+}
+
+// judge judges this peer's health. It is pure.
+type judge struct {
+	gossip.Judge
+	failed int // members, at the last measurement
+}
+
+// take takes a measurement. Awareness counts only where it tells of this peer and not of what others went through: it rises while members
+// are lost, and stands still while nobody is here to be probed.
+func (j *judge) take(signs gossip.Signs, self gossip.PeerID, members []gossip.Member) gossip.Health {
+	failed, others := 0, 0
+	for _, m := range members {
+		switch {
+		case m.State == gossip.Failed:
+			failed++
+		case m.State != gossip.Left && m.ID != self:
+			others++
+		}
+	}
+	if others == 0 || failed != j.failed {
+		signs.Awareness = 0
+	}
+	j.failed = failed
+	return j.Take(signs)
 }
 
 // announce tells the control core this peer's room and health, and which images are here.

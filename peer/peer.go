@@ -70,7 +70,7 @@ type Peer struct {
 	waiting  sync.Map // request -> chan control.Reply
 	changes  changes
 	healthMu sync.Mutex
-	health   gossip.Judge
+	health   judge
 	admitMu  sync.Mutex
 	stopped  chan struct{} // closed when the loop has ended
 	stopOnce sync.Once

@@ -54,11 +54,17 @@ func (n *Network) hold(addr netip.Addr, queue func(*held) *[]func(), later func(
 func incoming(h *held) *[]func() { return &h.in }
 func outgoing(h *held) *[]func() { return &h.out }
 
+// resentMost is how often bytes are lost at most before they arrive.
+const resentMost = 8
+
 // resent is how much later bytes arrive because of packets that were lost: each one is sent again after a wait of first, of twice that
 // and so on, as TCP does. n.mu is held.
 func (n *Network) resent(first time.Duration, loss float64) (late time.Duration) {
-	for ; loss > 0 && n.random.Float64() < loss; first *= 2 {
-		late += first
+	for range resentMost {
+		if n.random.Float64() >= loss {
+			break
+		}
+		late, first = late+first, 2*first
 	}
 	return late
 }
