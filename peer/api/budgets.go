@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"shoal/crdt"
 	"shoal/peer/control"
@@ -141,25 +143,66 @@ func (s *Server) serveEviction(w http.ResponseWriter, r *http.Request, t target)
 	if len(body) > 0 && json.Unmarshal(body, &eviction) != nil || eviction.Kind != "" && eviction.Kind != "Eviction" {
 		return badRequest("the body is not an Eviction")
 	}
-	v, err := s.look(r.Context(), budgets.needs)
+	dryRun := isDryRun(r) || len(eviction.DeleteOptions.DryRun) > 0
+	select {
+	case s.evicts <- struct{}{}: // one after the other, so that each counts those before it
+		defer func() { <-s.evicts }()
+	case <-r.Context().Done():
+		return unavailable(r.Context().Err())
+	}
+	v, err := s.evict(w, r, t, dryRun)
 	if err != nil {
 		return err
-	}
-	replica, ok := workloadOf(v, t.namespace, t.name)
-	if !ok {
-		return t.missing(t.name)
-	}
-	if text := v.mayEvict(replica); text != "" && !v.evicted(replica) {
-		refused := failure(http.StatusTooManyRequests, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
-		refused.Details = &Details{Name: t.name, Kind: t.plural, Causes: []Cause{{Reason: "DisruptionBudget", Message: text}}}
-		return refused
-	}
-	if !isDryRun(r) && len(eviction.DeleteOptions.DryRun) == 0 && replica.Wanted && !v.evicted(replica) {
-		if err := s.markReplica(w, r, replica); err != nil {
-			return err
-		}
 	}
 	v.sign(w)
 	writeJSON(w, http.StatusCreated, success(http.StatusCreated, nil))
 	return nil
+}
+
+// evict marks a replica to be replaced where the budgets allow it, and returns when the plan knows of that.
+func (s *Server) evict(w http.ResponseWriter, r *http.Request, t target, dryRun bool) (*view, error) {
+	v, err := s.look(r.Context(), budgets.needs)
+	if err != nil {
+		return nil, err
+	}
+	replica, ok := workloadOf(v, t.namespace, t.name)
+	if !ok {
+		return nil, t.missing(t.name)
+	}
+	if v.evicted(replica) || !replica.Wanted {
+		return v, nil
+	}
+	if text := v.mayEvict(replica); text != "" {
+		refused := failure(http.StatusTooManyRequests, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+		refused.Details = &Details{Name: t.name, Kind: t.plural, Causes: []Cause{{Reason: "DisruptionBudget", Message: text}}}
+		return nil, refused
+	}
+	if dryRun {
+		return v, nil
+	}
+	if err := s.markReplica(w, r, replica); err != nil {
+		return nil, err
+	}
+	return v, s.planned(r.Context(), t)
+}
+
+// planned waits, for a moment, until a replica that was marked is planned in its new revision.
+func (s *Server) planned(ctx context.Context, t target) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for {
+		v, err := s.look(ctx, budgets.needs)
+		if err != nil {
+			return err
+		}
+		replica, ok := workloadOf(v, t.namespace, t.name)
+		if best := newest(replica); !ok || best == nil || v.evicted(replica) {
+			return nil
+		}
+		select {
+		case <-s.backend.Changed(v.version):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }

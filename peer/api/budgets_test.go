@@ -89,3 +89,24 @@ func TestGroupsAreFound(t *testing.T) {
 		t.Error(w.Body)
 	}
 }
+
+// TestEvictionsAtOnce: of several at the same moment each counts those before it.
+func TestEvictionsAtOnce(t *testing.T) {
+	c := newClient(t, apitest.New("p1"), "p1")
+	c.apply(webManifest)
+	budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
+	c.apply(strings.Replace(webManifest, "web:1", "slow:2", 1)) // from here on no new instance gets ready
+	codes := make(chan int)
+	for _, name := range []string{"web-0", "web-1", "web-2"} {
+		go func() {
+			codes <- c.do("POST", strings.Replace(evictPath, "web-0", name, 1), "application/json", eviction).Code
+		}()
+	}
+	count := map[int]int{}
+	for range 3 {
+		count[<-codes]++
+	}
+	if count[201] != 1 || count[429] != 2 {
+		t.Errorf("answers %v", count)
+	}
+}

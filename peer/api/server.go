@@ -53,12 +53,14 @@ type Server struct {
 	info     Info
 	versions *versions
 	watches  chan struct{} // one entry per open watch
+	evicts   chan struct{} // holds one entry while a replica is being evicted
 	routes   *http.ServeMux
 }
 
 // New returns a server of what backend gives.
 func New(backend peer.Backend, info Info) *Server {
-	s := &Server{backend: backend, info: info, versions: newVersions(), watches: make(chan struct{}, maxWatches)}
+	s := &Server{backend: backend, info: info, versions: newVersions(), watches: make(chan struct{}, maxWatches),
+		evicts: make(chan struct{}, 1)}
 	s.routes = http.NewServeMux()
 	for _, path := range []string{"/healthz", "/livez", "/readyz"} {
 		s.routes.HandleFunc("GET "+path, s.healthy)
