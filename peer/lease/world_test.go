@@ -74,7 +74,7 @@ type world struct {
 	ran      time.Duration // for how long something ran
 	since    time.Duration
 	starts   int
-	log      func(string, ...any)
+	log      func(string, ...any) // nil: nobody reads it
 }
 
 // value is one form of the lists of witnesses. Each machine takes one for the one in force.
@@ -173,7 +173,7 @@ func (w *world) drawRate() float64 {
 
 // newWorld makes the world of a seed.
 func newWorld(seed uint64, planted plants) *world {
-	w := &world{plants: planted, random: rand.New(rand.NewPCG(seed, 0x1ea5e)), log: func(string, ...any) {}}
+	w := &world{plants: planted, random: rand.New(rand.NewPCG(seed, 0x1ea5e))}
 	count := 2 + w.random.IntN(4)
 	w.slow = w.chance(0.5)
 	w.side = make([]int, count)
@@ -241,7 +241,9 @@ func (w *world) trouble() {
 	w.after(w.between(time.Millisecond, 4*time.Second), w.trouble)
 	m := w.machines[w.random.IntN(len(w.machines))]
 	kind := w.random.IntN(16)
-	w.log("%v trouble %d of %s", w.now, kind, m.id)
+	if w.log != nil {
+		w.log("%v trouble %d of %s", w.now, kind, m.id)
+	}
 	switch kind {
 	case 0:
 		for i := range w.side {
@@ -424,7 +426,9 @@ func (m *machine) losePower(off time.Duration, wiped bool) {
 // receive is the loop of the program.
 func (m *machine) receive(from *machine, message Message) {
 	now := m.clock()
-	m.w.log("%v %s takes from %s: %+v", m.w.now, m.id, from.id, message)
+	if m.w.log != nil {
+		m.w.log("%v %s takes from %s: %+v", m.w.now, m.id, from.id, message)
+	}
 	if len(message.Asks)+len(message.Frees) > 0 {
 		if m.w.staleFrees && len(message.Frees) > 0 {
 			message.Number, message.Life = 1<<60, m.lifeOf("r", from)
@@ -660,7 +664,9 @@ func (w *world) noteRunning() {
 			running = append(running, m.id)
 		}
 	}
-	w.log("%v runs on %v", w.now, running)
+	if w.log != nil {
+		w.log("%v runs on %v", w.now, running)
+	}
 	if len(running) > 1 && w.found == "" {
 		w.found = fmt.Sprintf("at %v it runs on %v", w.now, running)
 	}
