@@ -35,7 +35,8 @@ type leases struct {
 	witness *lease.Witness
 	terms   map[crdt.Key]*leaseTerms
 	named   map[string][]crdt.PeerID     // who bears which name; nil when it is to be worked out
-	several map[crdt.Key]bool // workloads with several lists of witnesses
+	leased  map[crdt.Key]bool            // workloads that need leases
+	several map[crdt.Key]bool            // of those, the ones with several lists of witnesses
 	heard   map[heardTerms]time.Duration // since when a witness is known to know what it says
 	due     time.Duration                // when something of leases is to be done; 0 for nothing
 }
@@ -57,7 +58,7 @@ func (m *Machine) resumeLeases(saved Saved) {
 			records[name] = value
 		}
 	}
-	m.leases = leases{witness: lease.NewWitness(term, m.config.Session, records), terms: map[crdt.Key]*leaseTerms{}, heard: map[heardTerms]time.Duration{}, several: map[crdt.Key]bool{}}
+	m.leases = leases{witness: lease.NewWitness(term, m.config.Session, records), terms: map[crdt.Key]*leaseTerms{}, heard: map[heardTerms]time.Duration{}, leased: map[crdt.Key]bool{}, several: map[crdt.Key]bool{}}
 }
 
 // leaseHolder is made when it is needed first: its life is drawn at random.
@@ -74,6 +75,9 @@ func (m *Machine) leaseHolder() *lease.Holder {
 
 // resumeBound takes over until when an adopted instance may run: until then its earlier program held the lease.
 func (m *Machine) resumeBound(in *instance, until time.Duration) {
+	if in.spec.Bounded {
+		m.leaseHolder()
+	}
 	if until > 0 && until != Unbounded {
 		in.bound = until
 		m.leaseHolder().Resume(string(in.record.Replica), until+m.leaseMargin())
@@ -133,6 +137,9 @@ func (m *Machine) rowWaits(peer crdt.PeerID, replica placement.ReplicaID, revisi
 // lease asks for what is needed, gives back what is not, and says how long each instance may run. It runs in each round of decide, before
 // instances climb.
 func (m *Machine) lease() {
+	if m.leases.holder == nil && len(m.leases.leased) == 0 {
+		return // nothing ever needed one
+	}
 	needed := map[string]bool{}
 	for _, id := range m.heldIDs {
 		in := m.held[id]

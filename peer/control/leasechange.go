@@ -32,14 +32,19 @@ type heardTerms struct {
 // mostHanding bounds the workloads with several lists of which a row tells; the rest waits until fewer have them.
 const mostHanding = 64
 
-// noteLists keeps the index of workloads with several lists of witnesses, and has the row tell of them.
+// noteLists keeps the indexes of workloads that need leases, and has the row tell of those with several lists of witnesses.
 func (m *Machine) noteLists(key crdt.Key, o *object) {
 	w := o.workload
-	if w == nil || !w.Split.Leased() || len(w.Split.Also) == 0 && o.conflicts == 0 {
-		delete(m.leases.several, key)
+	m.rowDirty = m.rowDirty || m.leases.several[key]
+	delete(m.leases.leased, key)
+	delete(m.leases.several, key)
+	if w == nil || !w.Split.Leased() {
 		return
 	}
-	m.leases.several[key], m.rowDirty = true, true
+	m.leases.leased[key] = true
+	if len(w.Split.Also) > 0 || o.conflicts > 0 {
+		m.leases.several[key], m.rowDirty = true, true
+	}
 }
 
 // handing are the workloads with several lists of witnesses that this peer is among, for its row.
