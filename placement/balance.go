@@ -6,47 +6,48 @@ import (
 	"strings"
 )
 
-// A peer is filled up to deadBand below its share, in millionths, and emptied down to as much above it. But filling begins only where what it has had for a
-// while is emptyBand below its share: else the loss of one peer, which adds a little to the shares of all others, would make some of them
-// move what need not move. In between, what is young on a peer tells that it is being filled.
-const (
-	deadBand  = whole / 20
-	emptyBand = whole / 5
-)
+// deadBand is how far below its share, in millionths, a peer may be before it is filled, and how far above it before it is emptied. It is what
+// makes rebalancing end.
+const deadBand = whole / 20
 
 // inMotion is one part in so many: no more of all replicas are on their way for the balance at once.
 const inMotion = 20
 
-// rebalance moves replicas towards peers that have less than their share of all load, as after a join, and away from peers whose
-// health fell. Each move is a gain: the peer that is given one stays less full, by its share, than the other was. So moves
+// rebalance moves replicas to peers that joined or came back and have less than their share of all load, and away from peers whose
+// health fell; nothing else is worth a move, so that neither a loss nor what is applied or deleted moves what it has nothing to do with. Each
+// move is a gain: the peer that is given one stays less full, by its share, than the other was. So moves
 // have an end, and none is ever taken back while nothing else changes (the sorted vector of fullness falls with each). They go to
 // peers in good health that have been up and in touch for a while, and at most so many are on their way at once.
 func (b *board) rebalance() {
-	m := balancing{board: b, full: make([]int64, len(b.peers))}
+	m := balancing{board: b, full: make([]int64, len(b.peers)), done: make([]bool, len(b.peers))}
 	if !m.asked() || !m.allowed() {
 		return
 	}
 	m.on = b.placed()
 	m.weigh()
-	for m.most > 0 {
-		to := m.emptiest()
-		if to == nowhere || m.full[to] >= whole-deadBand {
-			break
-		}
-		if !m.empty[to] || !m.fill(to, func(from int32) bool { return m.full[from] > whole }) {
-			m.done[to] = true
-		}
-	}
+	m.moveTo(m.came)
 	clear(m.done)
+	m.sick = true
+	m.moveTo(m.takers)
+}
+
+// moveTo moves replicas to peers, always to the one that has the least of its share, until nothing is gained any more.
+func (m *balancing) moveTo(takers []int32) {
 	for m.most > 0 {
-		to := m.emptiest()
-		if to == nowhere {
+		to := m.emptiest(takers)
+		if to == nowhere || !m.sick && m.full[to] >= whole-deadBand {
 			return
 		}
-		if !m.fill(to, func(from int32) bool { return m.peers[from].Health > 0 && m.full[from] > whole+deadBand }) {
-			m.done[to] = true
-		}
+		m.done[to] = !m.fill(to)
 	}
+}
+
+// gives says whether something may be moved away from a peer.
+func (m *balancing) gives(from int32) bool {
+	if m.sick {
+		return m.peers[from].Health > 0 && m.full[from] > whole+deadBand
+	}
+	return m.full[from] > whole
 }
 
 // balancing is one plan's moves.
@@ -54,6 +55,8 @@ type balancing struct {
 	*board
 	full   []int64   // of peers: how much of its share each has; 0 of those that give and take nothing
 	takers []int32   // peers that may be given more
+	came   []int32   // of those, the ones that came not long ago
+	sick   bool      // peers in bad health are emptied; else those that came are filled
 	empty  []bool    // of peers: what it has had for a while is much less than its share
 	done   []bool    // of peers: nothing can be found for it
 	on     [][]int32 // of peers: what has its place there
@@ -65,7 +68,6 @@ type balancing struct {
 
 // asked says whether there is a peer to fill, or one to empty because its health fell.
 func (m *balancing) asked() (asked bool) {
-	m.findEmpty()
 	for i := range m.sites {
 		p, s := &m.peers[i], &m.sites[i]
 		if !m.takesNew(p) || s.fair == (load{}) {
@@ -74,27 +76,14 @@ func (m *balancing) asked() (asked bool) {
 		m.full[i] = s.fullness(load{})
 		if p.Steady && p.Health == 0 {
 			m.takers = append(m.takers, int32(i))
-			asked = asked || m.empty[i] && m.full[i] < whole-deadBand
+			if !p.Came.IsZero() {
+				m.came = append(m.came, int32(i))
+				asked = asked || m.full[i] < whole-deadBand
+			}
 		}
 		asked = asked || p.Health > 0 && m.full[i] > whole+deadBand
 	}
-	m.done = make([]bool, len(m.peers))
 	return asked && len(m.takers) > 0
-}
-
-// findEmpty finds the peers on which there is little beside what is young.
-func (m *balancing) findEmpty() {
-	old := make([]site, len(m.sites))
-	for _, i := range m.order {
-		if p := m.place[i]; p != nowhere && m.rule[i] == Stays && !m.stay[i].young {
-			old[p].load = old[p].load.plus(m.loads[i])
-		}
-	}
-	m.empty = make([]bool, len(m.sites))
-	for i := range old {
-		old[i].fair = m.sites[i].fair
-		m.empty[i] = old[i].fullness(load{}) < whole-emptyBand
-	}
 }
 
 // allowed counts what is on its way, and says whether there may be more.
@@ -111,9 +100,9 @@ func (m *balancing) allowed() bool {
 }
 
 // emptiest is the peer that has the least of its share and for which there may yet be something.
-func (m *balancing) emptiest() int32 {
+func (m *balancing) emptiest(takers []int32) int32 {
 	best := int32(nowhere)
-	for _, p := range m.takers {
+	for _, p := range takers {
 		if !m.done[p] && (best == nowhere || m.full[p] < m.full[best]) {
 			best = p
 		}
@@ -122,11 +111,11 @@ func (m *balancing) emptiest() int32 {
 }
 
 // fill moves one replica to a peer, from the fullest that can give one.
-func (m *balancing) fill(to int32, gives func(from int32) bool) bool {
+func (m *balancing) fill(to int32) bool {
 	givers := m.givers[:0]
 	for i := range m.full {
 		from := int32(i)
-		if from != to && m.full[from] > m.full[to] && gives(from) && m.sites[to].fullness(m.least[from]) < m.full[from] {
+		if from != to && m.full[from] > m.full[to] && m.gives(from) && m.sites[to].fullness(m.least[from]) < m.full[from] {
 			givers = append(givers, from)
 		}
 	}
@@ -196,14 +185,15 @@ func (m *balancing) mayMove(i int32) bool {
 	return m.rule[i] == Stays && !s.soft && w.Only == "" && m.incumbents[s.at].Ready && m.moving[m.groups.of[i]] < max(1, w.MostMoving)
 }
 
-// movable says whether a replica could go from one peer to another, and that would be a gain.
+// movable says whether a replica could go from one peer to another, and that would be a gain. To one that came goes only what began
+// before: what began later had it to choose.
 func (m *balancing) movable(i, from, to int32) bool {
-	return m.mayMove(i) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
+	return m.mayMove(i) && (m.sick || m.incumbents[m.stay[i].at].Since.Before(m.peers[to].Came)) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
 		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
 }
 
-// leaves says whether a move leaves a giver enough: its share, or at least as much of it as the taker then has. Sparing: its share,
-// and gives the taker no more than that of anything.
+// leaves says whether a move leaves a giver enough, its share or at least as much of it as the taker then has, and brings the taker much nearer to
+// its own. Sparing: the giver has its share, and the taker no more than that of anything.
 func (m *balancing) leaves(i, from, to int32, sparing bool) bool {
 	s := m.sites[from]
 	s.load = s.load.minus(m.loads[i])
@@ -211,7 +201,8 @@ func (m *balancing) leaves(i, from, to int32, sparing bool) bool {
 	if sparing {
 		return left >= whole-deadBand && m.sites[to].surplus(m.loads[i]) == 0
 	}
-	return left >= whole-deadBand || m.peers[from].Health > 0 || left >= m.sites[to].fullness(m.loads[i])
+	before, after := m.full[to], m.sites[to].fullness(m.loads[i])
+	return m.sick || (left >= whole-deadBand || left >= after) && (after <= whole+deadBand || after-whole < (whole-before)/2)
 }
 
 // suits looks at what else speaks against a move: the terms, the preferences, and how the workload's replicas are spread.

@@ -42,7 +42,7 @@ func tellAll(v View) *toldPlanner {
 // every minute.
 func BenchmarkReplan(b *testing.B) {
 	v := crowd(1000, 50000)
-	v = v.Foresee(Future{}).View
+	v = v.Foresee(Future{Balance: true}).View
 	held := map[PeerID][]Incumbent{}
 	for _, in := range v.Incumbents {
 		held[in.Peer] = append(held[in.Peer], in)

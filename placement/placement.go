@@ -56,6 +56,7 @@ type Peer struct {
 	Cordoned bool          // takes nothing new, and keeps what it has
 	Damped   bool          // came and went too often: takes nothing new while another live peer is not damped
 	Steady   bool          // has been up and in touch for long enough to be given what runs elsewhere
+	Came     time.Time     // of one that joined or came back not long ago: when, by its own clock; it is given its share of what began elsewhere before
 }
 
 // Effect is what a taint does to replicas that do not tolerate it.

@@ -33,6 +33,10 @@ func wide(t *rapid.T) View {
 func widenPeer(t *rapid.T, p *Peer) {
 	seldom := func(what string) bool { return rapid.IntRange(0, 7).Draw(t, what) == 0 }
 	p.Steady = rapid.Bool().Draw(t, "steady")
+	p.Came = time.Time{}
+	if rapid.Bool().Draw(t, "came") {
+		p.Came = noon
+	}
 	p.Cordoned, p.Damped = seldom("cordoned"), seldom("damped")
 	if !p.Live {
 		p.LostFor = time.Duration(rapid.IntRange(0, 2).Draw(t, "lost for")) * time.Minute
@@ -185,12 +189,12 @@ func TestRebalancingEnds(t *testing.T) {
 			v.Peers[i].Steady = true
 			v.Peers[i].Live = rapid.IntRange(0, 3).Draw(t, "live") > 0
 		}
-		v = v.Foresee(Future{}).View
+		v = v.Foresee(Future{Balance: true}).View
 		for i := range v.Peers {
-			v.Peers[i].Live = true
+			v.Peers[i].Live, v.Peers[i].Came = true, noon
 			v.Peers[i].Health = Health(rapid.IntRange(0, 4).Draw(t, "health") / 3)
 		}
-		end := v.Foresee(Future{})
+		end := v.Foresee(Future{Balance: true})
 		if !end.Still {
 			t.Fatalf("it never ends")
 		}
@@ -210,12 +214,13 @@ func TestRebalancingEnds(t *testing.T) {
 // checkEven: all requests are equal, so that one more on a peer with too little must make it as full as the one that it could come from.
 func checkEven(t *rapid.T, b *board, from, to int32) {
 	one, f, g := loadOf(Resources{CPUMillis: 250, MemoryBytes: 256 << 20}), &b.sites[from], &b.sites[to]
-	if b.peers[to].Health > 0 || g.fullness(load{}) >= whole-emptyBand || f.fullness(load{}) <= whole {
+	if b.peers[to].Health > 0 || g.fullness(load{}) >= whole-deadBand || f.fullness(load{}) <= whole {
 		return
 	}
 	if g.fullness(one) < f.fullness(load{}) && b.wanted[0].Request.fits(g.left) {
 		for _, i := range b.order {
-			m := &balancing{board: b, on: b.placed()}
+			m := &balancing{board: b, on: b.placed(), sick: b.peers[from].Health > 0, full: make([]int64, len(b.peers))}
+			m.full[to] = g.fullness(load{})
 			if b.place[i] == from && m.leaves(i, from, to, false) && m.suits(i, from, to) {
 				t.Fatalf("%s has %d, %s has %d millionths of its share", b.peers[from].Name, f.fullness(load{}), b.peers[to].Name, g.fullness(load{}))
 			}
@@ -231,7 +236,7 @@ func TestBudgets(t *testing.T) {
 			v.Wanted[i].MostMoving = 1 + i/10%3
 		}
 		for i := range v.Peers {
-			v.Peers[i].Steady, v.Peers[i].Live = true, i > 0
+			v.Peers[i].Steady, v.Peers[i].Live, v.Peers[i].Came = true, i > 0, noon
 		}
 		v = carryOut(v, v.Plan(), all)
 		v.Peers[0].Live = true
@@ -284,6 +289,37 @@ func TestDisplacement(t *testing.T) {
 		for _, a := range plan.Assignments {
 			if a.By != "" && makes[a.Replica] == "" {
 				t.Fatalf("%s was displaced by %s, which does not say so", a.Replica, a.By)
+			}
+		}
+	})
+}
+
+// TestRestIsLeftAlone: in a cluster at rest, neither the loss of a peer nor what is applied or deleted moves anything for the balance, also where
+// all have come not long ago, but before what runs.
+func TestRestIsLeftAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := fleet(rapid.IntRange(2, 12).Draw(t, "peers"), 0)
+		for i := range v.Peers {
+			v.Peers[i].Steady, v.Peers[i].Came = true, noon
+		}
+		for n := range rapid.IntRange(1, 12).Draw(t, "workloads") {
+			size := rapid.Int64Range(1, 20).Draw(t, "size")
+			v.Wanted = append(v.Wanted, workloadAs(WorkloadID(fmt.Sprintf("Deployment/default/w%d", n)), rapid.IntRange(1, 9).Draw(t, "replicas"),
+				Resources{CPUMillis: 100 * size, MemoryBytes: 128 << 20 * (21 - size)})...)
+		}
+		v.Now = noon.Add(time.Minute)
+		v = v.Foresee(Future{Balance: true}).View
+		switch rapid.IntRange(0, 2).Draw(t, "change") {
+		case 0:
+			v.Peers[rapid.IntRange(0, len(v.Peers)-1).Draw(t, "lost")].Live = false
+		case 1:
+			v.Wanted = append(v.Wanted, workloadAs("Deployment/default/new", 5, Resources{CPUMillis: 300, MemoryBytes: 300 << 20})...)
+		case 2:
+			v.Wanted = v.Wanted[len(v.Wanted)/2:]
+		}
+		for _, begun := range v.Foresee(Future{Balance: true}).Begun {
+			if begun.Rule == Rebalance {
+				t.Fatalf("%+v", begun)
 			}
 		}
 	})

@@ -42,6 +42,9 @@ const (
 	// and rows take to settle after a start or a cut (Settle and a few rounds), short against the minute within which it should
 	// have its share.
 	steadyAfter = 15 * time.Second
+	// cameFor is for how long plans see to it that a peer that came gets its share of what began elsewhere before: many times the minute
+	// that it takes. Later nothing is moved to it any more, as when the loss of another adds to its share.
+	cameFor = 10 * time.Minute
 )
 
 // recordFlap holds the score: a version, the penalty, when it was that (wall clock), and whether the peer was damped.
@@ -58,6 +61,7 @@ type flap struct {
 	steady  bool
 
 	disturbed time.Duration                 // when it was last lost, or started
+	came      int64                         // the same by the wall clock, for cameFor; then 0
 	counted   bool                          // disturbed is of an absence that has been counted in full
 	told      map[crdt.PeerID]time.Duration // who said lately to have lost this peer; at most one entry for each that is live
 }
@@ -85,7 +89,7 @@ func (m *Machine) recordFlap() {
 // startFlap counts this start, save the very first. It runs in the first flush, which alone knows the time.
 func (m *Machine) startFlap() {
 	f := &m.flap
-	f.at, f.disturbed = m.now.Elapsed, m.now.Elapsed
+	f.at, f.disturbed, f.came = m.now.Elapsed, m.now.Elapsed, millis(m.now.Wall)
 	if f.wall == 0 {
 		m.recordFlap()
 		return
@@ -130,7 +134,8 @@ func (m *Machine) missed(from crdt.PeerID) {
 	if !f.counted && f.wall != 0 && since < flapOnce {
 		penalty -= flapBoot // the start was part of it
 	}
-	f.disturbed, f.counted = m.now.Elapsed, true
+	f.disturbed, f.counted, f.came = m.now.Elapsed, true, millis(m.now.Wall)
+	m.rowDirty = true
 	m.flapped(penalty)
 	m.setSteady()
 }
@@ -143,6 +148,9 @@ func (m *Machine) passFlap() {
 		f.penalty, f.at = decayed(f.penalty, m.now.Elapsed-f.at), m.now.Elapsed
 		m.recordFlap()
 		m.note(Note{Reason: "Undamped", Peer: m.self, Text: m.peerName(m.self) + " has stayed for long enough: it takes new work again"})
+	}
+	if f.came != 0 && m.now.Elapsed >= f.disturbed+cameFor {
+		f.came, m.rowDirty = 0, true
 	}
 	m.setSteady()
 }
@@ -162,6 +170,9 @@ func (m *Machine) flapDeadlines(at func(time.Duration)) {
 	f := &m.flap
 	if f.damped {
 		at(m.flapFreeAt())
+	}
+	if f.came != 0 {
+		at(f.disturbed + cameFor)
 	}
 	if due := f.disturbed + steadyAfter; !f.steady && due > m.now.Elapsed {
 		at(due)

@@ -227,7 +227,7 @@ func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
 	}
 	if r != nil {
 		peer.Labels, peer.Draining = r.observation.Labels, r.observation.Draining
-		peer.Damped, peer.Steady = r.observation.Damped, r.observation.Steady
+		peer.Damped, peer.Steady, peer.Came = r.observation.Damped, r.observation.Steady, fromMillis(r.observation.Came)
 		peer.Room, peer.Devices = spaceOf(r.observation), r.devices
 	}
 	if n := m.nodes[peer.Name]; n != nil {

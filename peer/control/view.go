@@ -145,7 +145,7 @@ func spaceOf(o *wire.Observation) placement.Resources {
 
 func (s *said) describing() ViewDigest {
 	o := s.observation
-	return viewText("about").amount(spaceOf(o)).amounts(s.devices).flag(o.Draining).flag(o.Damped).flag(o.Steady).sum()
+	return viewText("about").amount(spaceOf(o)).amounts(s.devices).flag(o.Draining).flag(o.Damped).flag(o.Steady).number(o.Came).sum()
 }
 
 // holding leaves out until when a refusal stands: no plan looks at that, for its peer alone ends it.
@@ -276,7 +276,7 @@ func (m *Machine) peerDigest(id crdt.PeerID) ViewDigest {
 	var space [256]byte
 	t := append(viewText(space[:0]), "peer"...).word(string(id)).word(peer.Name).flag(peer.Live).number(int64(peer.Health)).amount(peer.Room)
 	t = t.amounts(peer.Devices).taints(peer.Taints).number(int64(peer.LostFor))
-	t = t.flag(peer.Draining).flag(peer.Cordoned).flag(peer.Damped).flag(peer.Steady).digest(labelled)
+	t = t.flag(peer.Draining).flag(peer.Cordoned).flag(peer.Damped).flag(peer.Steady).number(millis(peer.Came)).digest(labelled)
 	d := t.sum()
 	if r != nil && m.counts(id, &peer) {
 		d.add(r.holds)
