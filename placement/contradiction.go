@@ -22,7 +22,7 @@ func (w *Wanted) Contradiction() string {
 	}
 	r := w.rules()
 	for i := range r.Near {
-		if text := clash(r.Near[i].Labels); text != "" {
+		if text := Clash(r.Near[i].Labels); text != "" {
 			return "it must be near replicas with " + text + ", which none can have"
 		}
 		if text := r.nearAndApart(&r.Near[i]); text != "" {
@@ -85,7 +85,7 @@ func (w *Wanted) peerContradiction() string {
 			always = append(always, Requirement{Key: r.Spread[i].TopologyKey, Operator: Exists})
 		}
 	}
-	if text := clash(always); text != "" {
+	if text := Clash(always); text != "" {
 		return "no peer can have " + text
 	}
 	var reasons []string
@@ -104,21 +104,21 @@ func (t *PeerTerm) contradiction(always []Requirement) string {
 	if len(t.Labels)+len(t.Names) == 0 {
 		return "an empty affinity term holds for no peer"
 	}
-	if text := clash(slices.Concat(always, t.Labels)); text != "" {
+	if text := Clash(slices.Concat(always, t.Labels)); text != "" {
 		return "no peer can have " + text
 	}
 	names := slices.Clone(t.Names)
 	for i := range names {
 		names[i].Key = nameField
 	}
-	if text := clash(names); text != "" {
+	if text := Clash(names); text != "" {
 		return "no peer can have " + text
 	}
 	return ""
 }
 
-// clash names requirements on one label that no value can meet, nor the want of one.
-func clash(requirements []Requirement) string {
+// Clash names requirements on one label that no value can meet, nor the want of one; empty where all may be met.
+func Clash(requirements []Requirement) string {
 	byKey := map[string][]Requirement{}
 	for _, r := range requirements {
 		byKey[r.Key] = append(byKey[r.Key], r)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -46,6 +47,11 @@ func (p place) item(i int) place {
 
 func (p place) fault(format string, args ...any) {
 	p.c.add(Fault{Line: p.node.line, Column: p.node.column, Path: p.path, Text: fmt.Sprintf(format, args...)})
+}
+
+// faulty says whether anything below is wrong already.
+func (p place) faulty() bool {
+	return slices.ContainsFunc(p.c.faults, func(f Fault) bool { return strings.HasPrefix(f.Path, p.path) })
 }
 
 func (p place) warn(format string, args ...any) {

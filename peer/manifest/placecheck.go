@@ -43,8 +43,8 @@ func (r *labelRequirement) check(p place) { operands(p, r.Operator, r.Values) }
 func (r *fieldRequirement) check(p place) { operands(p, r.Operator, r.Values) }
 
 func (s *labelSelector) check(p place) {
-	if text := contradiction(s.requirements()); text != "" {
-		p.fault("selects nothing: %s", text)
+	if text := placement.Clash(s.requirements()); text != "" {
+		p.fault("selects nothing: %s is true of none", text)
 	}
 }
 
@@ -127,6 +127,7 @@ func (s *podSpec) checkHostPorts(p place) {
 				}
 				continue
 			}
+			at.at("hostPort").warn("keeps the port free of other replicas on the peer; nothing forwards it to the container yet")
 			if slices.ContainsFunc(taken, port.clashes) {
 				at.at("hostPort").fault("%s is taken already by another port of the same replica", port.text())
 			}
@@ -138,56 +139,4 @@ func (s *podSpec) checkHostPorts(p place) {
 func (p *containerPort) clashes(other *containerPort) bool {
 	return p.HostPort == other.HostPort && p.Protocol == other.Protocol &&
 		(p.hostIP() == other.hostIP() || p.hostIP() == "" || other.hostIP() == "")
-}
-
-// checkPlaces refuses a template whose conditions no peer can meet, whatever its labels.
-func (s *podSpec) checkPlaces(p place) {
-	at := p.at("affinity")
-	if a := s.Affinity; a != nil && a.NodeAffinity != nil && a.NodeAffinity.Required != nil {
-		if terms := a.NodeAffinity.Required.Terms; len(terms) > 0 {
-			if text := s.impossible(terms); text != "" {
-				at.at("nodeAffinity").fault("no peer can meet it: %s", text)
-			}
-		}
-	}
-	if a := s.Affinity; a != nil {
-		s.checkNear(at, a)
-	}
-}
-
-// impossible says why none of the terms can hold together with the node selector; empty where one may.
-func (s *podSpec) impossible(terms []nodeTerm) (why string) {
-	selector := (&labelSelector{MatchLabels: s.NodeSelector}).requirements()
-	for i := range terms {
-		term := terms[i].rule(0)
-		text := contradiction(slices.Concat(selector, term.Labels))
-		if text == "" {
-			text = contradiction(term.Names)
-		}
-		if text == "" {
-			return ""
-		}
-		if why == "" {
-			why = text
-		}
-	}
-	return why
-}
-
-// checkNear refuses to be near the replicas that a template also wants to be apart from.
-func (s *podSpec) checkNear(at place, a *affinity) {
-	near, _ := a.PodAffinity.terms("")
-	apart, _ := a.PodAntiAffinity.terms("")
-	for i, n := range near {
-		for _, other := range apart {
-			if n.TopologyKey == other.TopologyKey && slices.Equal(n.Namespaces, other.Namespaces) && slices.EqualFunc(n.Labels, other.Labels, equalRequirement) {
-				at.at("podAffinity").at("requiredDuringSchedulingIgnoredDuringExecution").item(i).fault(
-					"podAntiAffinity asks for the opposite of the same replicas")
-			}
-		}
-	}
-}
-
-func equalRequirement(a, b placement.Requirement) bool {
-	return a.Key == b.Key && a.Operator == b.Operator && slices.Equal(a.Values, b.Values)
 }

@@ -147,6 +147,24 @@ func extended(name string) bool {
 	return both && labelKey(name) && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
 }
 
+// LabelFault says what is wrong with a label; empty when nothing is.
+func LabelFault(key, value string) string {
+	if key == "" {
+		return "a key is missing"
+	}
+	if text := keyOfLabel(key); text != "" {
+		return text
+	}
+	if text := labelValue(value); text != "" {
+		return key + ": " + text
+	}
+	return ""
+}
+
+// IsDevice says whether containers may ask for a resource of that name of which only the configuration of a peer knows
+// what it is.
+func IsDevice(name string) bool { return extended(name) }
+
 func address(text string) string {
 	if text == "" {
 		return ""

@@ -256,11 +256,16 @@ func checkUnsplit(p place, annotations map[string]string) {
 	}
 }
 
-// checkTemplateAnnotations refuses annotations of the workload that stand where nothing reads them.
+// check refuses conditions that no peer can meet, whatever its labels, and annotations of the workload that stand where nothing reads
+// them.
 func (t *template) check(p place) {
 	for _, key := range sortedKeys(t.Metadata.Annotations) {
-		if strings.HasPrefix(key, ownAnnotations) && slices.Contains(splitAnnotations, key) {
+		if slices.Contains(splitAnnotations, key) {
 			p.at("metadata").at("annotations").at(key).fault("belongs in metadata.annotations of the workload itself")
 		}
+	}
+	asked := placement.Wanted{NodeSelector: t.Spec.NodeSelector, Rules: t.rules("")}
+	if text := asked.Contradiction(); text != "" && !p.faulty() {
+		p.at("spec").at("affinity").fault("can never hold: %s", text)
 	}
 }

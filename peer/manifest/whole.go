@@ -73,7 +73,6 @@ func (s *podSpec) check(p place) {
 		s.checkUser(at, c)
 	}
 	s.checkHostPorts(p)
-	s.checkPlaces(p)
 }
 
 // checkUser holds runAsNonRoot against the user that the manifest names; an image's own user is not known here.
