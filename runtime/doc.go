@@ -22,6 +22,7 @@
 //     output; the next life finds them by List with the exit codes of those that ended meanwhile.
 //   - An exit is handed to the callback at most once per generation, and those of one container in order. An exit that Stop or
 //     Remove brought about is not handed over. An exit that an earlier life of the program already knew is told by List alone.
+//   - An instance with a deadline does not run beyond it, whatever becomes of the program.
 //   - A verb that fails can be repeated, and Remove clears whatever it left.
 //   - Output is kept for the newest generation and the one before, and is bounded.
 //

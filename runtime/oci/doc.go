@@ -35,6 +35,11 @@
 // between leaves a generation that has begun and a cgroup that may hold a process. The next life kills what is in that
 // cgroup and reports the generation as lost. Every other step can just be done again.
 //
+// # Deadlines
+//
+// Bound hands an instance's deadline and cgroups to the guard of package supervise. A container is made first, and its program let go
+// only if the deadline has not passed by then.
+//
 // # Output
 //
 // The newest generation and the one before it are kept, older ones are deleted at Start. Every five seconds each file that

@@ -28,4 +28,15 @@
 // When the supervisor is killed, main is too (parent-death signal): there is never a main without a supervisor,
 // whose containers' exits nobody would learn. Containers have no such signal and stay; the next start adopts them. Those that
 // end before it are told by the kernel, from Linux 6.15 on as long as somebody holds them, or are lost.
+//
+// # Deadlines
+//
+// What may run only until a deadline (see runtime.Runtime's Bound) must end then although main is dead or stopped, and the supervisor
+// too. So a process of its own, the guard, is started with the first deadline and ends when none is left:
+//
+//	main ── unix socket in the data directory ──▶ guard   a session of its own; no parent-death signal; deaf to signals to end
+//	                                              timerfd of CLOCK_BOOTTIME, cgroup.kill
+//
+// A guard that is killed is replaced at once by main, which keeps all deadlines too; after main died the next one finds the guard and
+// what it keeps. Where both died at once nobody knows the deadlines, and who finds such containers must end them.
 package supervise
