@@ -181,6 +181,9 @@ func (a *app) printPlace(why *api.WhyNot) {
 		text += " (" + why.Detail + ")"
 	}
 	fmt.Fprintf(a.stdout, "%s belongs on %s: %s\n", why.Replica, why.Peer, text)
+	if why.Held != "" {
+		fmt.Fprintf(a.stdout, "  %s\n", why.Held)
+	}
 	if why.From != "" {
 		fmt.Fprintf(a.stdout, "  %s keeps it until it is ready there\n", why.From)
 	}
@@ -208,6 +211,9 @@ func instanceText(i api.Instance) string {
 	}
 	if !i.Current {
 		text += ", of the revision before"
+	}
+	if i.Waits != "" {
+		text += "; waits: " + i.Waits
 	}
 	for _, c := range i.Containers {
 		if !c.Ready && (c.Reason != "" || c.Detail != "") {

@@ -33,6 +33,7 @@ type WhyNot struct {
 	By       string    `json:"by,omitempty"`     // of one that was displaced: for whom
 	Revision string    `json:"revision,omitempty"`
 	Pending  string    `json:"pending,omitempty"`
+	Held     string    `json:"held,omitempty"`   // what keeps it on a peer that hands over its work
 	Remedy   string    `json:"remedy,omitempty"` // of one that is pending: the smallest change with which it would have a place
 	Verdicts []Verdict `json:"verdicts"`         // of every peer, or of the one asked about, in the replica's hash order
 	View     string    `json:"view,omitempty"`   // digest of all that this was told from
@@ -81,7 +82,7 @@ func (v *view) whyNot(replica string) WhyNot {
 	}
 	a := e.Assignment
 	why.Workload, why.Peer, why.Rule, why.From = string(a.Workload), v.name(crdt.PeerID(a.Peer)), string(a.Rule), v.name(crdt.PeerID(a.From))
-	why.Revision, why.By, why.Pending, why.Remedy = string(a.Revision), string(a.By), e.Pending, e.Remedy
+	why.Revision, why.By, why.Pending, why.Held, why.Remedy = string(a.Revision), string(a.By), e.Pending, e.Held, e.Remedy
 	why.View, why.Plan = e.View.String(), hex.EncodeToString(e.Plan[:])
 	for _, other := range a.Makes {
 		why.Makes = append(why.Makes, string(other))
@@ -224,6 +225,7 @@ type Instance struct {
 	Ready      bool                `json:"ready"`
 	Address    string              `json:"address,omitempty"`
 	Since      time.Time           `json:"since"`
+	Waits      string              `json:"waits,omitempty"` // what it lacks to start: a lease
 	Containers []InstanceContainer `json:"containers"`
 }
 
@@ -243,7 +245,7 @@ type InstanceContainer struct {
 
 func (v *view) instance(i control.InstanceView) Instance {
 	out := Instance{ID: string(i.Instance), Peer: v.name(i.Peer), Revision: string(i.Revision), Current: i.Current, State: string(i.State),
-		Ready: i.Ready, Since: i.Since.UTC(), Containers: []InstanceContainer{}}
+		Ready: i.Ready, Since: i.Since.UTC(), Waits: i.Waits, Containers: []InstanceContainer{}}
 	if i.Address.IsValid() {
 		out.Address = i.Address.String()
 	}

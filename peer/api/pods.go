@@ -197,6 +197,9 @@ func containerState(i *control.InstanceView, c control.ContainerView) object {
 	case c.Reason != "":
 		return object{"waiting": object{"reason": c.Reason, "message": c.Detail}}
 	}
+	if i.Waits != "" {
+		return object{"waiting": object{"reason": string(i.State), "message": i.Waits}}
+	}
 	return object{"waiting": object{"reason": "ContainerCreating", "message": string(i.State)}}
 }
 

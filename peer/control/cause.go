@@ -18,6 +18,9 @@ func (m *Machine) causeOf(in *instance, reason string) string {
 		return m.causeOfStart(&a)
 	case "Moved":
 		return m.causeOfMove(&a)
+	case "Displaced":
+		by, _ := m.assignment(a.By)
+		return m.causeOfChange(keyOf(string(by.Workload)))
 	case "Stopped":
 		if key := in.workload(); !planned || a.Revision != in.record.Revision {
 			return m.causeOfChange(key)
@@ -37,12 +40,6 @@ func (m *Machine) causeOfStart(a *placement.Assignment) string {
 	if id := m.lostHolder(a.Replica); id != "" {
 		return m.peerName(id) + " was lost"
 	}
-	if id, in := m.otherHolder(a.Replica); in != nil {
-		if in.Revision == a.Revision {
-			return m.leaving(id, "from "+m.peerName(id))
-		}
-		return m.causeOfChange(keyOf(string(a.Workload)))
-	}
 	if id, reason := m.refuser(a.Replica, a.Revision); id != "" {
 		return m.peerName(id) + " refused it: " + reason
 	}
@@ -59,15 +56,22 @@ func (m *Machine) causeOfMove(a *placement.Assignment) string {
 	case m.heals.with(crdt.PeerID(a.Peer)):
 		return m.peerName(crdt.PeerID(a.Peer)) + " was out of touch, and both had it"
 	case a.Rule == placement.Rebalance || a.Rule == placement.Moving:
-		return m.leaving(from, "to even out the load")
+		return m.leaving(from, evenOut)
 	}
 	return m.leaving(from, "")
 }
 
-// leaving says that a peer hands over its work, if it does.
+// evenOut is why a replica moves for the balance.
+const evenOut = "to even out the load"
+
+// leaving says that a peer hands over its work, or should have less of it, if that is so.
 func (m *Machine) leaving(id crdt.PeerID, otherwise string) string {
-	if r := m.rows[id]; r != nil && r.observation.Draining {
+	peer, known := m.viewPeer(id, m.rows[id])
+	switch {
+	case known && peer.Draining:
 		return m.peerName(id) + " hands over its work"
+	case known && peer.Health > 0 && otherwise == evenOut:
+		return m.peerName(id) + " is in worse health than others"
 	}
 	return otherwise
 }
@@ -93,20 +97,6 @@ func (r *row) holdsReplica(replica placement.ReplicaID) bool {
 		}
 	}
 	return false
-}
-
-// otherHolder is the first live peer beside this one that holds a replica, and what it holds of it.
-func (m *Machine) otherHolder(replica placement.ReplicaID) (crdt.PeerID, *placement.Incumbent) {
-	for _, id := range m.liveIDs {
-		if r := m.rows[id]; r != nil {
-			for i := range r.incumbents {
-				if r.incumbents[i].Replica == replica {
-					return id, &r.incumbents[i]
-				}
-			}
-		}
-	}
-	return "", nil
 }
 
 // refuser is the first live peer that refuses a replica.

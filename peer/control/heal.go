@@ -57,6 +57,7 @@ const (
 	mostTwice      = 256
 	mostHealed     = 256 // conflicts, and stops
 	healQuiet      = 15 * time.Second
+	healSlack      = 5 * time.Second // others may notice that much sooner that somebody is back
 	healMost       = 15 * time.Minute
 	healFieldsMost = 8
 )
@@ -70,7 +71,8 @@ type heals struct {
 	done []Heal                    // the oldest first
 	now  *healing                  // nil while there is none
 
-	disputed []disputed // the newest, which a reunion that begins now may have brought
+	gone     map[placement.ReplicaID]ran // what peers in touch have stopped lately, while others were lost or came back
+	disputed []disputed                  // the newest, which a reunion that begins now may have brought
 }
 
 type disputed struct {
@@ -90,8 +92,14 @@ type healing struct {
 	conflicts map[crdt.Key]bool
 }
 
+// ran is a copy of a replica that ran on a peer. Times are by this peer's clock; until is zero while it runs.
+type ran struct {
+	peer        crdt.PeerID
+	from, until time.Time
+}
+
 func (m *Machine) resumeHeals(records map[string][]byte) {
-	m.heals.lost = map[crdt.PeerID]time.Time{}
+	m.heals.lost, m.heals.gone = map[crdt.PeerID]time.Time{}, map[placement.ReplicaID]ran{}
 	if data := records[recordHeals]; data != nil && json.Unmarshal(data, &m.heals.done) != nil {
 		m.heals.done = nil
 		m.record(recordHeals, nil)
@@ -162,6 +170,7 @@ func (m *Machine) healRow(id crdt.PeerID) {
 	if !h.back[id] {
 		return
 	}
+	m.healTold(id)
 	began := m.localTime(id, h.Began, -1)
 	for i := range r.incumbents {
 		in := &r.incumbents[i]
@@ -169,8 +178,52 @@ func (m *Machine) healRow(id crdt.PeerID) {
 		if !runs || in.Arriving || since.After(began) {
 			continue
 		}
-		if other, from := m.stayed(in.Replica); other != "" && other != id {
-			h.begin(m, in.Replica, [2]crdt.PeerID{other, id}, later(from, m.localTime(id, since, 1)))
+		if other, known := m.stayed(in.Replica); known {
+			m.healTwice(in.Replica, other, ran{peer: id, from: m.localTime(id, since, 1)})
+		}
+	}
+}
+
+// healTold takes what a peer that came back says it stopped before its row came here.
+func (m *Machine) healTold(id crdt.PeerID) {
+	h := m.heals.now
+	events := newestEvents(m.rows[id].observation.Events)
+	began := m.localTime(id, h.Began.Add(-healSlack), -1)
+	since := map[string]time.Time{}
+	for i := range events {
+		e := &events[i]
+		at := fromMillis(e.At)
+		if e.Reason == "Scheduled" {
+			since[e.Replica] = at
+		}
+		replica := placement.ReplicaID(e.Replica)
+		if e.Reason != "Moved" && e.Reason != "Stopped" || at.Before(began) || since[e.Replica].After(began) {
+			continue
+		}
+		if _, runs := m.rows[id].runs(replica); runs {
+			continue
+		}
+		if other, known := m.stayed(replica); known {
+			m.healTwice(replica, other, ran{id, m.localTime(id, since[e.Replica], 1), m.localTime(id, at, 1)})
+		}
+	}
+}
+
+// healGone notes what a peer that stayed in touch runs no more by its new row: one that comes back may say only later that it ran it too.
+func (m *Machine) healGone(id crdt.PeerID, old *row, read *said) {
+	h := &m.heals
+	if h.now == nil && len(h.lost) == 0 || h.with(id) {
+		return
+	}
+	if len(h.gone) >= mostTwice {
+		maps.DeleteFunc(h.gone, func(_ placement.ReplicaID, r ran) bool { return m.now.Wall.Sub(r.until) > healSlack })
+	}
+	now := row{said: read}
+	for i := range old.incumbents {
+		replica := old.incumbents[i].Replica
+		since, had := old.runsSince(i)
+		if _, runs := now.runs(replica); had && !runs && len(h.gone) < mostTwice {
+			h.gone[replica] = ran{id, m.localTime(id, since, 1), m.now.Wall}
 		}
 	}
 }
@@ -208,29 +261,27 @@ func (r *row) runsSince(i int) (since time.Time, runs bool) {
 	return later(since, r.incumbents[i].Since), runs
 }
 
-// stayed is the peer in touch that had a replica by the plan until the reunion, if it runs there, and since when by this peer's clock.
-func (m *Machine) stayed(replica placement.ReplicaID) (crdt.PeerID, time.Time) {
+// stayed is the copy of a replica on the peer in touch that had it by the plan until the reunion, if it runs there or did when that began.
+func (m *Machine) stayed(replica placement.ReplicaID) (ran, bool) {
 	h := m.heals.now
 	at, found := slices.BinarySearchFunc(h.before, replica, func(a placement.Assignment, id placement.ReplicaID) int {
 		return strings.Compare(string(a.Replica), string(id))
 	})
-	if !found {
-		return "", time.Time{}
+	if found {
+		peer := crdt.PeerID(h.before[at].Peer)
+		if r := m.rows[peer]; r != nil && !h.back[peer] && (peer == m.self || m.members[peer].live()) {
+			if since, runs := r.runs(replica); runs {
+				return ran{peer: peer, from: m.localTime(peer, since, 1)}, true
+			}
+		}
 	}
-	peer := crdt.PeerID(h.before[at].Peer)
-	r := m.rows[peer]
-	if r == nil || h.back[peer] || peer != m.self && !m.members[peer].live() {
-		return "", time.Time{}
-	}
-	since, runs := r.runs(replica)
-	if !runs {
-		return "", time.Time{}
-	}
-	return peer, m.localTime(peer, since, 1)
+	gone, known := m.heals.gone[replica]
+	return gone, known && !h.back[gone.peer] && !gone.until.Before(h.Began.Add(-healSlack))
 }
 
-// begin notes that two peers run one replica.
-func (h *healing) begin(m *Machine, replica placement.ReplicaID, peers [2]crdt.PeerID, from time.Time) {
+// healTwice notes that two peers run one replica, or ran it until one of them stopped it.
+func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
+	h := m.heals.now
 	if _, known := h.twice[replica]; known {
 		return
 	}
@@ -238,14 +289,23 @@ func (h *healing) begin(m *Machine, replica placement.ReplicaID, peers [2]crdt.P
 		h.More++
 		return
 	}
-	h.twice[replica] = len(h.Twice)
-	for _, p := range peers {
-		if h.of[p] == nil {
-			h.of[p] = map[int]bool{}
+	n := len(h.Twice)
+	h.twice[replica] = n
+	peers := [2]crdt.PeerID{stayed.peer, back.peer}
+	h.Twice = append(h.Twice, RanTwice{Replica: replica, Peers: peers, Names: [2]string{m.peerName(peers[0]), m.peerName(peers[1])},
+		From: later(stayed.from, back.from)})
+	for _, r := range [2]ran{stayed, back} {
+		if h.of[r.peer] == nil {
+			h.of[r.peer] = map[int]bool{}
 		}
-		h.of[p][len(h.Twice)] = true
+		h.of[r.peer][n] = true
 	}
-	h.Twice = append(h.Twice, RanTwice{Replica: replica, Peers: peers, Names: [2]string{m.peerName(peers[0]), m.peerName(peers[1])}, From: from})
+	for _, r := range [2]ran{stayed, back} {
+		if !r.until.IsZero() {
+			h.over(n, r.peer, r.until)
+			return
+		}
+	}
 }
 
 // over notes that one of the two has it no more.
@@ -278,6 +338,7 @@ func (m *Machine) heal() {
 	}
 	m.heals.done = dropHeals(append(m.heals.done, m.receipt()))
 	m.heals.now = nil
+	clear(m.heals.gone)
 	data, err := json.Marshal(m.heals.done)
 	if err != nil {
 		panic(err) // names, numbers and times always have a JSON form
@@ -314,7 +375,7 @@ func (m *Machine) receipt() Heal {
 		}
 	}
 	for _, n := range m.Notes() {
-		if (n.Reason == "Moved" || n.Reason == "Stopped") && !n.At.Before(h.Began) && len(r.Stopped) < mostHealed {
+		if (n.Reason == "Moved" || n.Reason == "Stopped" || n.Reason == "LeaseLost") && !n.At.Before(h.Began.Add(-healSlack)) && len(r.Stopped) < mostHealed {
 			r.Stopped = append(r.Stopped, n)
 		}
 	}

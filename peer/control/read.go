@@ -200,6 +200,7 @@ func instanceView(peer crdt.PeerID, in *wire.Instance) InstanceView {
 		State:    InstanceState(in.State),
 		Ready:    in.Ready,
 		Since:    fromMillis(in.Since),
+		Waits:    in.Waits,
 	}
 	v.Address, _ = netip.ParseAddr(in.Address)
 	for _, c := range in.Containers {
@@ -242,6 +243,9 @@ func (m *Machine) Explain(replica placement.ReplicaID) (Explained, bool) {
 	if a.Peer == "" {
 		e.Pending = m.pendingText(e.Verdicts)
 		guard(func() { e.Remedy = m.planner.view.Remedy(m.planner.plan, replica) })
+	}
+	if a.Rule == placement.Pinned {
+		guard(func() { e.Held = m.keptBy(&placement.Incumbent{Replica: replica, Peer: a.Peer}) })
 	}
 	return e, true
 }

@@ -94,6 +94,9 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 	} else if !samePlanning(r.said, read) {
 		m.moved(peer)
 	}
+	if r.said != nil {
+		m.healGone(peer, r, read)
+	}
 	*r = row{version: version, at: m.now.Elapsed, said: read}
 	m.healRow(peer)
 	m.heardHanding(peer, read.observation.Handing)

@@ -43,6 +43,7 @@ type ReplicaView struct {
 type Explained struct {
 	Assignment placement.Assignment
 	Pending    string              // why it has no place, for people; empty if it has one
+	Held       string              // what keeps it on a peer that hands over its work, for people: a disruption budget; empty if nothing does
 	Remedy     string              // the smallest change with which it would have one; empty where no single one would do
 	Verdicts   []placement.Verdict // of every peer, in the replica's hash order
 	View       ViewDigest
@@ -72,6 +73,7 @@ type InstanceView struct {
 	Ready      bool
 	Address    netip.Addr
 	Since      time.Time // admitted, by its holder's clock
+	Waits      string    // what it lacks to start, for people: a lease; empty if nothing
 	Containers []ContainerView
 }
 
