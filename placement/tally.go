@@ -147,7 +147,11 @@ func (e *evenness) excess(peer int32) int64 {
 // beyond the skew. A peer without the label is worse than the fullest domain.
 func (e *evenness) unevenness(peer int32) int64 {
 	if e.domain[peer] == noDomain {
-		return int64(len(e.tiers)) + e.self - e.minimum()
+		most := len(e.tiers) - 1
+		for most > 0 && e.tiers[most] == 0 {
+			most--
+		}
+		return int64(most) + 1 + e.self - e.minimum()
 	}
 	return max(e.excess(peer), 0)
 }
