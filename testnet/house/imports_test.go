@@ -31,7 +31,7 @@ var rules = map[string][]string{
 	"peer/replication": {"crdt", "crdt/sketch", "peer/lease", "peer/wire"},
 	"peer/manifest":    {"crdt", "placement", "runtime"},
 	"peer/control":     {"crdt", "gossip", "placement", "runtime", "peer/lease", "peer/manifest", "peer/replication", "peer/wire"},
-	"peer":             {"crdt", "gossip", "runtime", "peer/control", "peer/replication", "peer/trust", "peer/wire"},
+	"peer":             {"crdt", "gossip", "placement", "runtime", "peer/control", "peer/replication", "peer/trust", "peer/wire"},
 	"peer/store":       {"crdt", "gossip", "peer", "peer/control", "peer/replication"},
 	"peer/stream":      {"peer", "peer/trust"},
 	"peer/api":         {"crdt", "gossip", "placement", "runtime", "peer", "peer/control", "peer/manifest", "peer/trust"},
