@@ -24,6 +24,8 @@ type Foresight struct {
 	Makes  map[ReplicaID]ReplicaID // those that were displaced: by whom
 	Rounds int                     // plans that changed something
 	Still  bool                    // nothing changes any more; false: it was given up after a thousand rounds
+
+	now time.Time
 }
 
 // Future says how to look ahead.
@@ -31,6 +33,7 @@ type Future struct {
 	Pace    func(*View) // brings Wanted up to what is held by then, as rollouts do; nil: it stays as it is
 	Wait    bool        // until every lost peer has been waited for
 	Balance bool        // also what is moved for the balance alone, beside what is on its way
+	Now     time.Time   // when what begins is admitted
 }
 
 // Foresee carries out the plan of a view, plans again, and so on until that changes nothing: it is the cluster's own way to where it comes to
@@ -44,7 +47,7 @@ func (v View) Foresee(f Future) Foresight {
 		steady[v.Peers[i].ID] = v.Peers[i].Steady
 		v.Peers[i].Steady = v.Peers[i].Steady && f.Balance
 	}
-	s := Foresight{View: v, Makes: map[ReplicaID]ReplicaID{}}
+	s := Foresight{View: v, Makes: map[ReplicaID]ReplicaID{}, now: f.Now}
 	s.run(f)
 	for i := range s.View.Peers {
 		s.View.Peers[i].Steady = steady[s.View.Peers[i].ID]
@@ -161,7 +164,7 @@ func (c *carrying) begin(waited time.Duration) (changed bool) {
 			continue
 		}
 		in := Incumbent{Replica: a.Replica, Revision: a.Revision, Peer: a.Peer, Request: w.Request, Devices: w.Devices, Ports: w.Ports,
-			Ready: true, Young: true, Arriving: c.readyElsewhere(a), Since: c.View.Now}
+			Ready: true, Young: true, Arriving: c.readyElsewhere(a), Since: c.now}
 		c.held[a.Replica] = append(c.held[a.Replica], int32(len(c.View.Incumbents)))
 		c.View.Incumbents, c.goes = append(c.View.Incumbents, in), append(c.goes, false)
 		c.Begun = append(c.Begun, Begun{*a, waited})

@@ -3,6 +3,7 @@ package control
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"shoal/crdt"
 	"shoal/placement"
@@ -27,14 +28,18 @@ type Question struct {
 	list    *wantedList
 	budgets []*budget
 	wait    bool
+	now     time.Time
 }
 
 // Suppose puts a question. Faults say which objects would not be valid: these count as they are.
 func (m *Machine) Suppose(s Supposition) (q Question, faults []string) {
 	n, faults := m.imagine(s.Objects)
-	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, wait: len(s.Lose) > 0}
+	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, wait: len(s.Lose) > 0, now: m.now.Wall}
 	n.viewPeers(&q.after)
 	q.after.Peers = append(q.after.Peers, s.Add...)
+	for i := range s.Add {
+		q.after.Peers[len(q.after.Peers)-1-i].Came = m.now.Wall
+	}
 	lost := map[placement.PeerID]bool{}
 	for _, id := range s.Lose {
 		lost[id] = true
@@ -83,9 +88,9 @@ func (q Question) Foresee() Answer {
 		v.Wanted = nil
 		c.fill(q.spans, q.list, v)
 	}
-	a := Answer{Foresight: q.after.Foresee(placement.Future{Wait: q.wait, Pace: pace})}
+	a := Answer{Foresight: q.after.Foresee(placement.Future{Wait: q.wait, Pace: pace, Now: q.now})}
 	a.Changes = a.Foresight.Changes(q.Before, q.Was)
-	a.Balanced = a.View.Foresee(placement.Future{Pace: pace, Balance: true})
+	a.Balanced = a.View.Foresee(placement.Future{Pace: pace, Balance: true, Now: q.now})
 	for _, c := range a.Balanced.Changes(a.View, a.Plan) {
 		if !c.Already && c.Deed != placement.WaitsFor {
 			a.Later = append(a.Later, c)
