@@ -47,6 +47,7 @@ type Peer struct {
 	program *peer.Peer
 	stop    context.CancelFunc
 	done    chan error
+	session int // of its supervisor: how often its power was lost
 }
 
 const (
@@ -225,6 +226,7 @@ func (p *Peer) Crash() {
 // PowerOff ends the program and every container.
 func (p *Peer) PowerOff() {
 	p.machine.PowerOff()
+	p.session++
 	p.Crash()
 }
 
@@ -242,7 +244,7 @@ func (p *Peer) config() peer.Config {
 		Stream:       netip.AddrPortFrom(p.addr, streamPort), Gossip: netip.AddrPortFrom(p.addr, gossipPort),
 		Room:   gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30},
 		Random: func(n int) int { return rand.IntN(n) },
-		Build:  "bubble",
+		Build:  "bubble", Session: fmt.Sprint(p.session),
 	}
 	if trip := p.world.trip; trip != nil {
 		config.Trip = func(site, name string) { trip(p.Name, site, name) }
