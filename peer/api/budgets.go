@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
+	"strings"
 	"time"
 
 	"shoal/crdt"
@@ -77,16 +77,23 @@ func (v *view) stand(b manifest.Budget, labels map[crdt.Key]map[string]string) s
 	return s
 }
 
-// evicted says whether a replica is being replaced because somebody asked for that: it counts as away until its replacement is ready.
+// evicted says whether a replica is being replaced because somebody asked for that: it counts as away until its replacement is ready. What was
+// asked for before the instance came, by the clocks of two peers, is done already, whatever a rollout still wants of it.
 func (v *view) evicted(r control.ReplicaView) bool {
 	best := newest(r)
-	if best == nil || best.Current {
+	if best == nil || best.Revision == r.Newest {
 		return false
 	}
 	path := restartPath(r)
 	for _, o := range v.objects[r.Workload.Kind] {
-		if o.Key == r.Workload {
-			return slices.ContainsFunc(o.Fields, func(f crdt.Field) bool { return f.Path == path })
+		if o.Key != r.Workload {
+			continue
+		}
+		for _, f := range o.Fields {
+			if f.Path == path {
+				asked, err := time.Parse(time.RFC3339Nano, strings.Trim(string(f.Value), `"`))
+				return err != nil || asked.After(best.Since)
+			}
 		}
 	}
 	return false
@@ -159,7 +166,7 @@ func (s *Server) serveEviction(w http.ResponseWriter, r *http.Request, t target)
 	return nil
 }
 
-// evict marks a replica to be replaced where the budgets allow it, and returns when the plan knows of that.
+// evict marks a replica to be replaced where the budgets allow it, and returns when the next one will count it.
 func (s *Server) evict(w http.ResponseWriter, r *http.Request, t target, dryRun bool) (*view, error) {
 	v, err := s.look(r.Context(), budgets.needs)
 	if err != nil {
@@ -186,7 +193,7 @@ func (s *Server) evict(w http.ResponseWriter, r *http.Request, t target, dryRun 
 	return v, s.planned(r.Context(), t)
 }
 
-// planned waits, for a moment, until a replica that was marked is planned in its new revision.
+// planned waits, for a moment, until it is known here that a replica that was marked is wanted in another revision.
 func (s *Server) planned(ctx context.Context, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

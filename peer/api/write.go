@@ -75,7 +75,7 @@ func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, t target) er
 	if err := s.await(r.Context(), w, v, acks, done.ops); err != nil {
 		return err
 	}
-	for _, text := range c.warnings {
+	for _, text := range append(c.warnings, v.doubts(c.key, done.object)...) {
 		w.Header().Add("Warning", fmt.Sprintf("299 - %q", text))
 	}
 	v.sign(w)

@@ -101,7 +101,7 @@ func (m *Machine) Replicas() []ReplicaView {
 	for i := range m.planner.base {
 		w := &m.planner.base[i]
 		byID[w.Replica] = &ReplicaView{ID: w.Replica, Workload: keyOf(string(w.Workload)),
-			Ordinal: ordinalOf(w.Replica), Wanted: true}
+			Ordinal: ordinalOf(w.Replica), Wanted: true, Newest: w.Revision}
 	}
 	for _, a := range m.planner.plan.Assignments {
 		if v := byID[a.Replica]; v != nil {
@@ -144,7 +144,7 @@ func (m *Machine) ReplicasOf(key crdt.Key) []ReplicaView {
 	from, to := p.rangeOf(key)
 	for i := from; i < to; i++ {
 		id := p.base[i].Replica
-		byID[id] = &ReplicaView{ID: id, Workload: key, Ordinal: ordinalOf(id), Wanted: true}
+		byID[id] = &ReplicaView{ID: id, Workload: key, Ordinal: ordinalOf(id), Wanted: true, Newest: p.base[i].Revision}
 		if a, ok := m.assignment(id); ok {
 			byID[id].Assignment = a
 		}

@@ -34,6 +34,7 @@ type ReplicaView struct {
 	Workload   crdt.Key
 	Ordinal    int
 	Wanted     bool
+	Newest     placement.Revision // that intent asks for; a rollout gets to it in its turn
 	Assignment placement.Assignment
 	Pending    string // why it is not placed, for people; empty when it is
 	Instances  []InstanceView
