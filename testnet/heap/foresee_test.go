@@ -129,3 +129,29 @@ func previewOf(t *testing.T, yaml string) control.PreviewChange {
 	}
 	return change
 }
+
+// TestForeseenJoin asks what a peer that joins would be given, lets it join, and counts.
+func TestForeseenJoin(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := fleet(t, Options{Seed: seed, Peers: 12, Late: 1}, 70)
+			w.Run(12 * time.Minute) // nobody is new any more
+			late := w.Peer("p12")
+			foreseen := w.foreseen(t, control.Supposition{Add: []placement.Peer{{ID: placement.PeerID(late.self.ID), Name: "p12", Live: true, Steady: true,
+				Room: placement.Resources{CPUMillis: late.self.Room.CPUMillis, MemoryBytes: late.self.Room.MemoryBytes, StorageBytes: 1 << 40, Pids: 1 << 20}}}})
+			w.Start("p12")
+			w.Run(3 * time.Minute)
+			w.settle(t, 70, time.Minute)
+			given := 0
+			for replica := range foreseen.ends {
+				if slices.Equal(w.PlacedOn(replica), []string{"p12"}) {
+					given++
+				}
+			}
+			t.Logf("%d foreseen, %d given", foreseen.later, given)
+			if foreseen.later == 0 || given < foreseen.later-1 || given > foreseen.later+1 {
+				t.Errorf("%d replicas were foreseen to go to the peer that joins, and %d did", foreseen.later, given)
+			}
+		})
+	}
+}
