@@ -60,8 +60,9 @@ type Cluster struct {
 	events  chan serf.Event
 	stopped chan struct{}
 
-	id      gossip.PeerID
-	figures figures
+	id        gossip.PeerID
+	figures   figures
+	transport *transport
 
 	announcing chan struct{} // holds an entry while serf.Join runs
 	doubted    chan struct{} // has an entry when an inquiry has begun
@@ -97,7 +98,7 @@ func New(config Config, changed func(gossip.Member)) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{logger: config.Logger, changed: changed, news: newNews(), events: make(chan serf.Event, 64),
-		id: config.Self.ID, figures: figures, doubted: make(chan struct{}, 1), inquest: newInquest(figures),
+		id: config.Self.ID, figures: figures, transport: transport, doubted: make(chan struct{}, 1), inquest: newInquest(figures),
 		stopped: make(chan struct{}), announcing: make(chan struct{}, 1), self: config.Self, update: make(chan gossip.Self, 1)}
 	c.work.Add(2)
 	go c.drain()

@@ -20,7 +20,8 @@ import (
 // This is a sequential test (Wald 1945) with a control group: at 20 % loss in each direction one ping fails with 36 %, eight in a
 // row with 0.03 %. A peer that is itself stalled or cut off collects no misses; only after a much longer time without any
 // answer does it report what it cannot reach, since then it is on its own. The question goes to the member itself, so its own stalls are what
-// is left: it must have been silent for all of memberlist's time and that of the inquest.
+// is left. So what was heard of it before counts too, if it is known: it must have been silent for all of memberlist's time and that of the
+// inquest, which one that lost its power has been by then. Packets are not authenticated at that point, so a false one can only delay this.
 //
 // It is pure: verify.go does the asking.
 type inquest struct {
@@ -84,8 +85,9 @@ func (q *inquest) next() []gossip.Member {
 type round struct {
 	asked    []gossip.PeerID // all, controls too
 	answered map[gossip.PeerID]bool
-	alone    bool // there is no other member at all to be asked
-	late     bool // this peer itself did not keep time
+	heard    map[gossip.PeerID]time.Time // of those in doubt: when the last packet came from them, whatever it was
+	alone    bool                        // there is no other member at all to be asked
+	late     bool                        // this peer itself did not keep time
 }
 
 // take draws conclusions from a round: which members have failed, sorted, and which answered although they were held dead.
@@ -103,7 +105,8 @@ func (q *inquest) take(r round, now time.Time) (failed, living []gossip.Member) 
 		case r.late:
 		case len(r.answered) > 0 || r.alone:
 			c.misses++
-			if c.misses >= q.enough() {
+			enough, silence := q.enough(), now.Sub(r.heard[id])
+			if c.misses >= enough && silence >= q.figures.silence() || c.misses >= 2*enough {
 				failed = append(failed, c.member)
 			}
 		case now.Sub(c.opened) >= q.figures.alone && now.Sub(q.touched) >= q.figures.alone:

@@ -11,9 +11,9 @@ import (
 )
 
 // TestInquest plays rounds, a letter for each: x only others answered, a the suspect did, - nobody, l this peer was late, o there is
-// nobody else to ask. It names the round after which the suspect counted as failed; 0: never.
+// nobody else to ask, L this peer was late and others answered, h the suspect is heard but does not answer. It names the round after which the suspect counted as failed; 0: never.
 func TestInquest(t *testing.T) {
-	f := figures{roundEach: 100 * time.Millisecond, misses: 4, alone: 2 * time.Second}
+	f := figures{probeEach: 100 * time.Millisecond, suspicion: 1, roundEach: 100 * time.Millisecond, misses: 4, alone: 2 * time.Second}
 	for _, c := range []struct {
 		name, rounds string
 		failed       int
@@ -26,7 +26,9 @@ func TestInquest(t *testing.T) {
 		{"cut off for good", strings.Repeat("-", 30), 20},
 		{"cut off later", "xx" + strings.Repeat("-", 30), 22},
 		{"in touch now and then", strings.Repeat("x---------", 4), 31},
-		{"late itself", "xxxllllllll", 0},
+		{"late itself", "xxxllllLLLL", 0},
+		{"heard a moment ago", "hxxxxxxxx", 7},
+		{"heard again and again, whoever that is", "hhhhhhhhhh", 8},
 		{"two peers alone", "oooo", 4},
 		{"two peers alone, answered", "oooaooo", 0},
 	} {
@@ -34,11 +36,15 @@ func TestInquest(t *testing.T) {
 		now := time.Unix(0, 0)
 		q.open(selfMember(1), now)
 		failed := 0
+		heard := map[gossip.PeerID]time.Time{}
 		for i, letter := range c.rounds {
 			now = now.Add(f.roundEach)
-			r := round{asked: []gossip.PeerID{selfOf(1).ID, selfOf(2).ID}, answered: map[gossip.PeerID]bool{}, late: letter == 'l', alone: letter == 'o'}
+			r := round{asked: []gossip.PeerID{selfOf(1).ID, selfOf(2).ID}, answered: map[gossip.PeerID]bool{}, heard: heard, late: letter == 'l' || letter == 'L', alone: letter == 'o'}
 			switch letter {
-			case 'x':
+			case 'h':
+				heard[selfOf(1).ID] = now
+				fallthrough
+			case 'x', 'L':
 				r.answered[selfOf(2).ID] = true
 			case 'a':
 				r.answered[selfOf(1).ID] = true

@@ -93,6 +93,11 @@ var profiles = [...]figures{
 	},
 }
 
+// silence is the least time between a loss of power and the end of the inquest on it.
+func (f figures) silence() time.Duration {
+	return time.Duration(1+f.suspicion)*f.probeEach + time.Duration(f.misses)*f.roundEach
+}
+
 func (p Profile) figures() figures { return profiles[min(p, Edge)] }
 
 // tune sets memberlist's figures of failure detection and of gossip.

@@ -77,6 +77,34 @@ type transport struct {
 	running   context.Context // ends at Shutdown
 	stop      context.CancelFunc
 	readers   sync.WaitGroup
+
+	mu    sync.Mutex
+	heard map[netip.AddrPort]time.Time // when the last packet came; at most heardAtMost, then it begins anew
+}
+
+// heardAtMost bounds the addresses that are remembered: whoever can send packets can make some up.
+const heardAtMost = 4096
+
+// note remembers that a packet came.
+func (t *transport) note(from net.Addr, at time.Time) {
+	udp, is := from.(*net.UDPAddr)
+	if !is {
+		return
+	}
+	addr := udp.AddrPort()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.heard) >= heardAtMost {
+		clear(t.heard)
+	}
+	t.heard[netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())] = at
+}
+
+// lastHeard says when the last packet came from an address; zero if that is not known.
+func (t *transport) lastHeard(addr netip.AddrPort) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.heard[addr]
 }
 
 var _ memberlist.Transport = (*transport)(nil)
@@ -97,7 +125,7 @@ func newTransport(network Network, bind netip.AddrPort, advertise netip.Addr, pa
 		return nil, errors.Join(&AddressError{Addr: bind, Err: err}, listener.Close())
 	}
 	t := &transport{network: network, patience: patience, advertise: netip.AddrPortFrom(advertise, at.Port()), packets: packets, listener: listener,
-		packetCh: make(chan *memberlist.Packet, packetQueue), streamCh: make(chan net.Conn)}
+		packetCh: make(chan *memberlist.Packet, packetQueue), streamCh: make(chan net.Conn), heard: map[netip.AddrPort]time.Time{}}
 	t.running, t.stop = context.WithCancel(context.Background())
 	t.readers.Add(2)
 	go t.readPackets()
@@ -116,6 +144,7 @@ func (t *transport) readPackets() {
 		if err != nil || n == 0 {
 			continue
 		}
+		t.note(from, time.Now())
 		packet := &memberlist.Packet{Buf: append([]byte(nil), buf[:n]...), From: from, Timestamp: time.Now()}
 		select {
 		case t.packetCh <- packet:

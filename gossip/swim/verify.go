@@ -61,7 +61,7 @@ func (c *Cluster) settle(m gossip.Member) {
 // ask holds one round.
 func (c *Cluster) ask(suspects []gossip.Member) {
 	witnesses, alone := c.witnesses()
-	r := round{answered: map[gossip.PeerID]bool{}, alone: alone}
+	r := round{answered: map[gossip.PeerID]bool{}, heard: map[gossip.PeerID]time.Time{}, alone: alone}
 	began := time.Now()
 	var mu sync.Mutex
 	var pings sync.WaitGroup
@@ -77,6 +77,9 @@ func (c *Cluster) ask(suspects []gossip.Member) {
 		})
 	}
 	pings.Wait()
+	for _, m := range suspects {
+		r.heard[m.ID] = c.transport.lastHeard(m.Addr)
+	}
 	r.late = time.Since(began) > c.figures.probeTimeout+c.figures.roundEach
 	c.conclude(r)
 }
