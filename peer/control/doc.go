@@ -13,10 +13,14 @@
 //     are merged; members, rows, answers of the runtime and probes are noted;
 //  2. objects that changed become workloads (manifest), each on its own: one that is invalid, or
 //     that makes the code fail, is held at the latest form of it that works (P13);
-//  3. members, rows and workloads become a placement.View. A row is what its peer says of
-//     itself, this peer's own included, so peers with equal rows have equal views and plans (P3);
+//  3. members, rows, workloads and what intent says of peers (nodes.go) become a placement.View. A row is what its peer
+//     says of itself, this peer's own included, so peers with equal rows have equal views and plans (P3). What passes with time
+//     rises in steps (steps.go). Only what has changed is handed to the planner (feed.go);
 //  4. the plan is followed: what is assigned here is admitted if it fits (P6) or refused; what is
-//     held here but belongs elsewhere is stopped once its successor was seen ready (P7);
+//     held here but belongs elsewhere is stopped once its successor was seen ready (P7). Three things go before: what is displaced by
+//     a higher priority, what has the ports or devices that its own next revision needs, and what may never be twice
+//     (move.go, lease.go). A move goes on until the other copy is gone, or is given up (move.go). Refusals of the same last longer each
+//     time, so that nothing goes round and round (refuse.go). A budget holds back what is handed over (budget.go);
 //  5. every instance climbs its ladder by at most one action;
 //  6. this peer's own row is sealed if anything in it changed.
 //

@@ -114,8 +114,9 @@ type Machine struct {
 	ids          []crdt.PeerID           // see peerIDs
 	healFrom     time.Duration           // when the first failed peer of a healing cut was back
 	healUntil    time.Duration           // until when the others that failed are waited for
-	healDue      time.Duration           // not before this does another such time begin
-	selfAddr     netip.AddrPort          // where this peer gossips, as the membership layer says
+	again        again
+	healDue      time.Duration  // not before this does another such time begin
+	selfAddr     netip.AddrPort // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
 
 	room     gossip.Room

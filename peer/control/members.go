@@ -156,7 +156,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	case news.State == gossip.Left:
 		m.left(id, n, wasLeft)
 	case n.live() && wasLive:
-		m.suspected(n, was.State)
+		m.suspected(id, n, was.State)
 	case n.live() && !wasLive:
 		m.came(id, n, was.State == gossip.Failed && known)
 	case !n.live() && (wasLive || !known):
@@ -267,11 +267,48 @@ func (m *Machine) spokeUp(id crdt.PeerID) {
 }
 
 // suspected follows a peer that is suspected, or no longer is, and was live all the time.
-func (m *Machine) suspected(n *member, was gossip.State) {
+func (m *Machine) suspected(id crdt.PeerID, n *member, was gossip.State) {
 	if n.State == gossip.Suspect && was != gossip.Suspect {
 		n.spoke = false
 	} else if n.State == gossip.Alive && was == gossip.Suspect {
 		m.healingShort()
+		m.answersAgain(id)
+	}
+}
+
+// again is a peer that was suspected and answers again, and the time in which such peers are waited for.
+type again struct {
+	last  crdt.PeerID
+	at    time.Duration
+	until time.Duration
+	due   time.Duration // not before this does another such time begin
+}
+
+// together is within which time several that were suspected and answer again were behind one cut.
+const together = time.Second
+
+// answersAgain waits for the word of those that were suspected at the same time, for healHold at most: a cut was too short for
+// more, and what was written beyond it may be here before the word of what runs there.
+func (m *Machine) answersAgain(id crdt.PeerID) {
+	a, now := &m.again, m.now.Elapsed
+	before := a.last
+	if now-a.at >= together {
+		before = ""
+	}
+	a.last, a.at = id, now
+	if (before == "" || before == id) && len(m.liveIDs) > 1 {
+		return
+	}
+	if now >= a.due {
+		a.until, a.due = now+healHold, now+healEach
+	}
+	for _, id := range []crdt.PeerID{before, id} {
+		if n := m.members[id]; n != nil && n.State == gossip.Alive && now < a.until {
+			n.fresh, n.told, n.wait = false, replication.Version{}, a.until
+			n.confirm = now + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
+			m.greet = append(m.greet, id)
+			m.list(id, n)
+		}
 	}
 }
 

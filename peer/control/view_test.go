@@ -125,15 +125,15 @@ func changeView(r *rapid.T, w *world) {
 	name := rapid.SampledFrom([]string{"p2", "p3"}).Draw(r, "peer")
 	web := rapid.SampledFrom([]string{"web", "api"}).Draw(r, "workload")
 	switch rapid.IntRange(0, 18).Draw(r, "change") {
+	default:
+		w.sequences["p2"]++
+		w.sendRow("p2", 1, wire.EncodeObservation(drawnRow(r)))
 	case 5, 6, 7:
 		changePlacing(r, w)
 	case 8:
 		_ = w.apply([]string{web, "replicas=2", "priority=gold", "lost-wait=10s", "device=1"})
 	case 9:
 		w.elapsed += time.Duration(rapid.IntRange(1, 10).Draw(r, "seconds")) * time.Second
-	default:
-		w.sequences["p2"]++
-		w.sendRow("p2", 1, wire.EncodeObservation(drawnRow(r)))
 	case 0:
 		member := memberNamed(name, rapid.SampledFrom([]gossip.State{gossip.Alive, gossip.Suspect, gossip.Failed, gossip.Left}).Draw(r, "state"))
 		member.Health = gossip.Health(rapid.IntRange(0, 1).Draw(r, "health"))
