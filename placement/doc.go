@@ -30,6 +30,15 @@
 // others are placed once more, each on the best fitting of its first choices, and that plan is
 // taken if it places more.
 //
+// Rules: what a replica asks beside room are Kubernetes' rules (node selector and affinity, taints and tolerations, affinity
+// and anti-affinity between replicas, topology spread, host ports, extended resources), in two layers. The ground is what is
+// about a peer alone; replicas that ask the same share one. The terms are about what else is where: counts for each domain of
+// each topology key follow every placement, so that one peer is judged in a few look-ups, however many replicas there are.
+// Rules that are preferred make a cost, which counts before balance and hash.
+//
+// Explain: Explain gives every peer's verdict with all that speaks against it, Remedy the smallest single change after which
+// what is pending would fit, Contradiction what no peer could ever meet.
+//
 // Invariants, each with a property test: the order of the input means nothing; no incumbent
 // that could stay moves; losing a peer moves its own replicas only; the plan stays within the
 // room that is left; while room is not tight a plan that some peers have carried out already and
