@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -224,18 +223,6 @@ func (p *Peer) matches(selector map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// selectorText is a selector as people write it: key=value,key=value, sorted.
-func selectorText(selector map[string]string) string {
-	if len(selector) == 0 {
-		return ""
-	}
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(selector)) {
-		parts = append(parts, key+"="+selector[key])
-	}
-	return strings.Join(parts, ",")
 }
 
 // groups are the wanted replicas by workload.

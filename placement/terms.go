@@ -56,9 +56,6 @@ func (k *kind) plain() bool {
 	return len(k.nearTo)+len(k.apartFrom)+len(k.preferred)+len(k.even)+len(k.uneven)+len(k.barredBy)+len(k.pulledBy) == 0
 }
 
-// near says whether the replica must be near others, so that it is better placed after them.
-func (t *terms) near() bool { return len(t.nearTo) > 0 }
-
 // allows says whether a peer that is open in the replica's ground may be given it, as far as other replicas, ports, devices,
 // refusals and its being pinned go.
 func (t *terms) allows(peer int32) bool {
