@@ -196,6 +196,9 @@ func (m *Machine) startFailed(in *instance, c *container, e Done) {
 	switch {
 	case in.stopping:
 		return
+	case e.Err.Reason == runtime.Overdue:
+		m.startOverdue(in, c)
+		return
 	case !in.everReady && c.startedAt.IsZero() && (cannotRun(e.Err.Reason) || c.failures >= mostFailedStarts):
 		m.giveUp(in, e.Err)
 		return

@@ -221,6 +221,13 @@ func (m *Machine) rivalHere(in *instance) bool {
 	return false
 }
 
+// startOverdue takes that a container was not started because the time of its instance was over, or the runtime was not told of more. It is
+// told again, and nobody's failure.
+func (m *Machine) startOverdue(in *instance, c *container) {
+	in.bound = 0
+	c.startAt = m.now.Elapsed + m.leaseMargin()
+}
+
 // active says whether anything of an instance may run.
 func (in *instance) active() bool {
 	return in.inflight != nil && in.inflight.Kind != Prepare || slices.ContainsFunc(in.containers, func(c container) bool { return c.phase == runtime.Running })

@@ -269,3 +269,29 @@ func TestNamesThatTwoBear(t *testing.T) {
 		t.Errorf("it says %q", text)
 	}
 }
+
+// TestExclusiveDrain moves it with a gap of a stop and a start: everything else is done before.
+func TestExclusiveDrain(t *testing.T) {
+	c := newLeased(t, 11, 4)
+	first := c.holder("db")
+	c.request++
+	first.machine.Step(LeaveAsked{Request: c.request, Within: time.Hour})
+	if down := c.passOnce("db", 15*time.Second); down == 0 || down > 2*time.Second {
+		t.Errorf("it was down for %v", down)
+	}
+	if second := c.holder("db"); second == first || len(first.machine.held) > 0 {
+		t.Errorf("it runs on %s, and %s holds %d", second.name, first.name, len(first.machine.held))
+	}
+}
+
+// TestStartThatComesTooLate is tried again, and is no failure of the peer.
+func TestStartThatComesTooLate(t *testing.T) {
+	in := newInstance("default.db-0.1", record{Replica: "default/db-0", Workload: "Deployment/default/db", Revision: "1"},
+		runtime.Spec{Bounded: true, Containers: []runtime.Container{{Name: "web"}}})
+	m := New(Config{Self: gossip.Self{ID: "a", Name: "a"}, Sign: sign}, Saved{})
+	in.bound, in.containers[0].failures = time.Second, mostFailedStarts
+	m.startFailed(in, &in.containers[0], Done{Err: &runtime.Error{Reason: runtime.Overdue}})
+	if in.bound != 0 || in.containers[0].failures != mostFailedStarts || in.stopping || len(m.refusals) > 0 {
+		t.Errorf("%+v, %d refusals", in, len(m.refusals))
+	}
+}

@@ -237,7 +237,7 @@ func (h *Holder) refusedBy(now time.Duration, from crdt.PeerID, l *held, a Answe
 	if a.Wait > 0 {
 		l.askAt = min(l.askAt, now+a.Wait+1)
 	}
-	if h.End(a.Name) > now || len(l.until) == 0 || a.Verdict != Taken || !l.blocked(now) {
+	if h.End(a.Name) > now || len(l.until) == 0 || a.Verdict != Taken || !l.blocked(now+h.each()/4) {
 		return nil
 	}
 	h.restart(l)
@@ -248,12 +248,13 @@ func (h *Holder) refusedBy(now time.Duration, from crdt.PeerID, l *held, a Answe
 	return h.freeing(a.Name, l)
 }
 
-// blocked says whether in some list so many witnesses have granted it to others that the rest is no majority.
-func (l *held) blocked(now time.Duration) bool {
+// blocked says whether in some list so many witnesses have granted it to others until after a moment that the rest is no majority.
+// Grants that are about to end block nobody: those of one holder end within some milliseconds of each other.
+func (l *held) blocked(moment time.Duration) bool {
 	for _, list := range l.Witnesses {
 		taken := 0
 		for _, witness := range list {
-			if r, ok := l.refused[witness]; ok && r.Verdict == Taken && r.until > now {
+			if r, ok := l.refused[witness]; ok && r.Verdict == Taken && r.until > moment {
 				taken++
 			}
 		}

@@ -35,6 +35,18 @@ func TestExclusive(t *testing.T) {
 	}
 }
 
+// TestExclusiveIsBackSoon after a loss of power: a term later, which the loss is known well before.
+func TestExclusiveIsBackSoon(t *testing.T) {
+	var worst time.Duration
+	for seed := range uint64(40) {
+		took, ok := backAfterLoss(seed)
+		if worst = max(worst, took); !ok || took > 12*time.Second {
+			t.Errorf("seed %d: it took %v", seed, took)
+		}
+	}
+	t.Logf("at most %v", worst)
+}
+
 // BenchmarkExclusive plays 2,000 lives and counts those in which something ran twice, or not again at the end.
 func BenchmarkExclusive(b *testing.B) {
 	const lives = 2000
