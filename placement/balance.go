@@ -57,7 +57,6 @@ type balancing struct {
 	takers []int32   // peers that may be given more
 	came   []int32   // of those, the ones that came not long ago
 	sick   bool      // peers in bad health are emptied; else those that came are filled
-	empty  []bool    // of peers: what it has had for a while is much less than its share
 	done   []bool    // of peers: nothing can be found for it
 	on     [][]int32 // of peers: what has its place there
 	least  []load    // of peers: no replica there that may be moved weighs less

@@ -53,18 +53,17 @@ type asking struct {
 	load     load
 	needs    Resources // the least that must be left
 	replicas uint64    // of its workload
-	floor    int       // no peer is of a lower tier
 	avoid    int32     // the peer where it is and fails, or nowhere
 }
 
 // candidate is a peer on which a replica fits. The one that comes first is chosen.
 type candidate struct {
-	peer    int32
-	cost    int64
-	tier    int // by its share of the workload
-	surplus int // by its share of everything
-	waste   int64
-	hash    uint64
+	peer   int32
+	cost   int64
+	tier   int   // by its share of the workload
+	growth int64 // by its share of everything, where the first will do
+	waste  int64 // by what is left, where room is tight
+	hash   uint64
 }
 
 var none = candidate{peer: nowhere}
@@ -79,8 +78,8 @@ func (r *round) before(c, d *candidate) bool {
 		return c.tier < d.tier
 	case c.waste != d.waste:
 		return c.waste < d.waste
-	case c.surplus != d.surplus:
-		return c.surplus < d.surplus
+	case c.growth != d.growth:
+		return c.growth < d.growth
 	}
 	return r.earlier(c.hash, c.peer, d.hash, d.peer)
 }
@@ -93,9 +92,6 @@ func (r *round) ask(i int32) *asking {
 	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: r.loads[i], avoid: nowhere}
 	a.needs = w.Request.needs()
 	a.replicas = uint64(len(r.groups.members[r.group]))
-	if a.ground.weight > r.heaviest*a.replicas {
-		a.floor = 1
-	}
 	if s := &r.stay[i]; s.peer != nowhere && s.soft {
 		a.avoid = s.peer
 	}
@@ -174,7 +170,7 @@ func (r *round) judge(a *asking, peer int32, hash uint64) candidate {
 		c.cost = int64(a.ground.cost[peer])
 	}
 	if r.manner == byHash {
-		c.surplus = s.surplus(a.load)
+		c.growth = s.growth(a.load)
 	} else {
 		c.waste = waste(s.left.less(a.w.Request), r.peers[peer].Room)
 	}

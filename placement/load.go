@@ -98,6 +98,27 @@ func (s *site) surplus(with load) int {
 	return 1 + int(max(beyond, 0)/step)
 }
 
+// mostGrowth is that of a load beyond all measure.
+const mostGrowth = 1 << 62
+
+// growth is by how much a load adds to the sum, over CPU and memory, of the cubes of a peer's load as a part of its fair one. To choose where it is
+// least evens out both at once: what is full of CPU is given what asks for memory (vector scheduling in the L3 norm; Azar, Cohen, Kamara,
+// Shepherd 2013).
+func (s *site) growth(with load) int64 {
+	after := s.load.plus(with)
+	cpu, memory := ratio(after.cpuMillis, s.fair.cpuMillis), ratio(after.memoryKiB, s.fair.memoryKiB)
+	if cpu > mostCubed || memory > mostCubed {
+		return mostGrowth
+	}
+	return cube(cpu) - cube(ratio(s.load.cpuMillis, s.fair.cpuMillis)) + cube(memory) - cube(ratio(s.load.memoryKiB, s.fair.memoryKiB))
+}
+
+// mostCubed is the largest ratio that is told from larger ones.
+const mostCubed = 100 * whole
+
+// cube is in thousandths of millionths, so that little growths differ.
+func cube(ratio int64) int64 { return ratio * ratio / whole * ratio / (whole / 1000) }
+
 // mostRatio is the ratio of something to nothing.
 const mostRatio = 1 << 30
 

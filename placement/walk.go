@@ -1,23 +1,24 @@
 package placement
 
 // walk goes along a replica's hash order to its first choices, and returns the best of them. False: they are so far apart that a look at all peers
-// costs less. It finds what firstFit and bestOf find, and mostly after a few steps: it ends at the first peer than which none can be better.
+// costs less. It finds what firstFit and bestOf find, and mostly after a few steps.
 func (r *round) walk(a *asking) (candidate, bool) {
 	if r.slots == nil {
 		r.slots = newSlots(r.sites)
 	}
-	w := walker{round: r, a: a, best: none}
+	w := walker{round: r, a: a, best: none, ahead: r.choices[:0]}
 	for place := range min(2*len(r.peers), 1<<slotBits-1) {
 		slot := a.seed.slotAt(uint16(place))
 		met := r.slots.has(slot)
 		if met {
 			w.meet(slot, uint16(place))
 		}
-		if (met || place%16 == 0) && len(w.ahead) > 0 && w.settle(highest(uint16(place+1))) {
-			r.choices = w.ahead[:0]
+		if (met || place%16 == 0) && w.settle(highest(uint16(place+1))) {
+			r.choices = w.ahead
 			return w.best, true
 		}
 	}
+	r.choices = w.ahead
 	return none, false
 }
 
@@ -27,7 +28,7 @@ type walker struct {
 	*round
 	a       *asking
 	ahead   []near // in order
-	settled int
+	settled int    // of those ahead: how many are judged
 	best    candidate
 }
 
@@ -39,7 +40,7 @@ func (w *walker) meet(slot, place uint16) {
 		}
 		n := near{peer, w.a.seed.hashAt(place, w.sites[peer].seed)}
 		w.ahead = append(w.ahead, n)
-		for at := len(w.ahead) - 1; at > 0 && w.earlier(n.hash, peer, w.ahead[at-1].hash, w.ahead[at-1].peer); at-- {
+		for at := len(w.ahead) - 1; at > w.settled && w.earlier(n.hash, peer, w.ahead[at-1].hash, w.ahead[at-1].peer); at-- {
 			w.ahead[at], w.ahead[at-1] = w.ahead[at-1], n
 		}
 	}
@@ -47,15 +48,17 @@ func (w *walker) meet(slot, place uint16) {
 
 // settle judges those ahead that no peer can precede whose hash is at most highest, and says whether the walk is over.
 func (w *walker) settle(highest uint64) bool {
-	for len(w.ahead) > 0 && earlier(w.ahead[0].hash, w.sites[w.ahead[0].peer].weight, highest, w.heaviest) {
-		n := w.ahead[0]
-		w.ahead = w.ahead[1:]
+	for w.settled < len(w.ahead) {
+		n := w.ahead[w.settled]
+		if !earlier(n.hash, w.sites[n.peer].weight, highest, w.heaviest) {
+			break
+		}
 		c := w.judge(w.a, n.peer, n.hash)
 		if w.before(&c, &w.best) {
 			w.best = c
 		}
 		w.settled++
-		if w.settled == firstChoices || w.best.tier == w.a.floor && w.best.surplus == 0 {
+		if w.settled == firstChoices {
 			return true
 		}
 	}
