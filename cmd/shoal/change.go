@@ -231,7 +231,7 @@ func newSetImage(a *app) *cobra.Command {
 	return c
 }
 
-// set patches containers of a Deployment with what patch returns for each: those named, which must all
+// set patches containers of a workload with what patch returns for each: those named, which must all
 // exist, or all where none is named.
 func (a *app) set(c *cobra.Command, target string, only []string, flags setFlags, patch func(container string) map[string]any) error {
 	names, err := parseNames([]string{target})
@@ -239,8 +239,8 @@ func (a *app) set(c *cobra.Command, target string, only []string, flags setFlags
 		return err
 	}
 	o := names[0]
-	if o.Kind != "Deployment" {
-		return fail(exitUsage, "a %s has no containers to set: name a deployment", o.Singular)
+	if o.Kind != "Deployment" && o.Kind != "DaemonSet" {
+		return fail(exitUsage, "a %s has no containers to set: name a deployment or a daemonset", o.Singular)
 	}
 	containers, err := a.containersOf(c.Context(), o)
 	if err != nil {

@@ -48,7 +48,7 @@ type Budget struct {
 	Selector    []placement.Requirement // none: all replicas of the namespace
 	AlwaysAllow bool                    // a replica that is not ready may always be taken away
 
-	minAvailable, maxUnavailable *Amount // one of them is given
+	minAvailable, maxUnavailable *Amount // one of them is given; else all must stay
 }
 
 // BudgetOf reads a valid object in the form that Tree gives; false for other kinds.
@@ -82,10 +82,13 @@ func holds(r placement.Requirement, labels map[string]string) bool {
 
 // Desired is how many of expected replicas must stay ready. Shares are rounded up, as in Kubernetes.
 func (b Budget) Desired(expected int) int {
-	if b.minAvailable != nil {
+	switch {
+	case b.minAvailable != nil:
 		return min(expected, int(b.minAvailable.of(int64(expected))))
+	case b.maxUnavailable != nil:
+		return max(0, expected-int(b.maxUnavailable.of(int64(expected))))
 	}
-	return max(0, expected-int(b.maxUnavailable.of(int64(expected))))
+	return expected
 }
 
 // Allowed is how many of expected replicas, of which so many are ready, may be taken away now; never below 0.

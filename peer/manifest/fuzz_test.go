@@ -108,3 +108,37 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+// FuzzKinds reads a manifest of any kind: what is valid comes back out of its fields as valid, and reads as what it asks for.
+func FuzzKinds(f *testing.F) {
+	for _, seed := range []string{web, placed, agent,
+		"apiVersion: v1\nkind: Node\nmetadata: {name: p3, annotations: {shoal/drain: \"true\"}}\nspec: {taints: [{key: a/b, value: c, effect: NoExecute}]}\n",
+		"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {maxUnavailable: 50%, selector: {matchExpressions: [{key: a, operator: Exists}]}}\n",
+		"apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: -3\n",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: x, annotations: {shoal/split: \"a;b\"}}\nspec: {}\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		documents, _ := Decode("", data)
+		for _, d := range documents {
+			fields, err := Flatten(d.Key.Kind, d.Tree)
+			if err != nil {
+				t.Fatalf("valid, but without fields: %v", err)
+			}
+			tree := Tree(d.Key, asFields(fields))
+			w, faults := Read(d.Key, tree)
+			if faults != nil {
+				t.Fatalf("valid, and not any more out of its fields: %v", faults)
+			}
+			if w != nil && (w.Rules == nil || w.MostMoving < 1 || w.MaxSurge < 1 || w.Split.Leased() && len(w.Split.Witnesses) == 0) {
+				t.Fatalf("%+v", w)
+			}
+			if b, ok := BudgetOf(d.Key, tree); ok && (b.Desired(7) < 0 || b.Desired(7) > 7) {
+				t.Fatalf("of 7 replicas %d must stay", b.Desired(7))
+			}
+			NodeOf(d.Key, tree)
+			PriorityOf(d.Key, tree)
+		}
+	})
+}
