@@ -83,6 +83,25 @@ func (b *board) adopt(plan Plan, but ReplicaID) {
 			b.settle(i, p, a.Rule)
 		}
 	}
+	for n := range plan.Assignments {
+		b.makeRoom(&plan.Assignments[n])
+	}
+}
+
+// makeRoom takes away what a replica that displaces others finds gone.
+func (b *board) makeRoom(a *Assignment) {
+	for _, victim := range a.Makes {
+		i, known := b.wantedAt[victim]
+		if !known {
+			continue
+		}
+		for at := b.firstOf[i]; at >= 0; at = b.next[at] {
+			if p := b.heldBy[at]; p != nowhere && b.peers[p].ID == a.Peer {
+				b.sites[p].left = b.sites[p].left.more(b.incumbents[at].Request)
+				b.release(at)
+			}
+		}
+	}
 }
 
 // orderFor returns all peers in the hash order of a wanted replica.
