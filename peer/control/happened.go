@@ -199,22 +199,15 @@ func (h *happened) keptUpTo(peer crdt.PeerID, events []wire.Event) {
 
 // toldNotes is the book as notes, the oldest first by what is known of the peers' clocks. What this peer noted itself in this life is left out.
 func (m *Machine) toldNotes() []Note {
-	ahead := map[crdt.PeerID]time.Duration{}
-	for _, s := range m.Skews().Members {
-		ahead[s.Peer] = s.Ahead
-	}
 	var notes []Note
 	for _, t := range m.happened.book {
 		if t.peer == m.self && t.event.Number >= m.config.Boot<<24 {
 			continue
 		}
-		n := Note{At: fromMillis(t.event.At), Warning: t.event.Warning, Reason: cut(t.event.Reason), Replica: t.event.Replica, Peer: t.peer,
+		n := Note{At: m.localTime(t.peer, fromMillis(t.event.At), 1), Warning: t.event.Warning, Reason: cut(t.event.Reason), Replica: t.event.Replica, Peer: t.peer,
 			Text: cut(t.event.Text), Cause: cut(t.event.Cause), Count: 1}
 		if t.event.Object != "" {
 			n.Object = keyOf(t.event.Object)
-		}
-		if a := ahead[t.peer]; a >= time.Second || a <= -time.Second {
-			n.At = n.At.Add(-a)
 		}
 		notes = append(notes, n)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/peer/wire"
 	"shoal/placement"
 	"shoal/runtime"
 )
@@ -221,8 +222,11 @@ func (m *Machine) healGone(id crdt.PeerID, old *row, read *said) {
 	now := row{said: read}
 	for i := range old.incumbents {
 		replica := old.incumbents[i].Replica
-		since, had := old.runsSince(i)
-		if _, runs := now.runs(replica); had && !runs && len(h.gone) < mostTwice {
+		if !old.running(i) || i < len(now.incumbents) && now.incumbents[i].Replica == replica && now.running(i) {
+			continue
+		}
+		if _, runs := now.runs(replica); !runs && len(h.gone) < mostTwice {
+			since, _ := old.runsSince(i)
 			h.gone[replica] = ran{id, m.localTime(id, since, 1), m.now.Wall}
 		}
 	}
@@ -246,6 +250,11 @@ func (r *row) runs(replica placement.ReplicaID) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// running says whether a container of an instance runs.
+func (r *row) running(i int) bool {
+	return slices.ContainsFunc(r.observation.Instances[i].Containers, func(c wire.Container) bool { return phaseOf(c.Phase) == runtime.Running })
 }
 
 // runsSince says the same of one instance. What has lost its power does not run, although its peer still has it.
@@ -319,13 +328,12 @@ func (h *healing) over(i int, gone crdt.PeerID, at time.Time) {
 
 // localTime is a time by another peer's clock (direction 1) as this peer's clock would say it, or the other way round (-1).
 func (m *Machine) localTime(peer crdt.PeerID, t time.Time, direction time.Duration) time.Time {
-	if peer == m.self {
+	clock, known := m.clocks.of[peer]
+	if !known {
 		return t
 	}
-	for _, s := range m.Skews().Members {
-		if s.Peer == peer && (s.Ahead >= time.Second || s.Ahead <= -time.Second) {
-			return t.Add(-direction * s.Ahead)
-		}
+	if ahead := clock.best(); ahead.Abs() >= time.Second {
+		return t.Add(-direction * ahead)
 	}
 	return t
 }
