@@ -29,6 +29,9 @@
 // The key is a field of its own as well, so that an entry with nothing but a key exists. Lists
 // without a merge key are one value; an empty map or list is a value too.
 //
+// What an object asks for is given in the nouns of placement and runtime (Workload, Node, Budget, Priority). What can never
+// hold is a fault: placement says so of conditions on peers and replicas, split.go of the annotations under "shoal/".
+//
 // The package is pure: no clock, no I/O, no goroutine, and map order reaches no output. It knows
-// nothing of peers, placement or time; it is the only importer of a YAML parser.
+// nothing of which peers there are; it is the only importer of a YAML parser.
 package manifest
