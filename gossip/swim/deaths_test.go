@@ -222,8 +222,8 @@ func (x *trial) distress(span, most time.Duration, seed uint64) int {
 	return x.deaths
 }
 
-// TestStalledPeersAreNotDead: stalls are shorter than the inquest alone here, so that not one death may be reported. Memberlist as it comes,
-// at the same time of detection, reports some ten.
+// TestStalledPeersAreNotDead: stalls are shorter than the inquest alone here, so that not one death may be reported. Memberlist's word
+// alone, with the figures of LAN, would be some hundred.
 func TestStalledPeersAreNotDead(t *testing.T) {
 	inBubble(t, ours(LAN), 10, 1, func(x *trial) {
 		if n := x.distress(20*time.Second, 1400*time.Millisecond, 1); n > 0 {
