@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shoal/peer/lease"
@@ -28,31 +29,8 @@ func (m *Machine) leaseText(in *instance) string {
 
 // hearingTexts begin with how many granted, in each list, and go on with why the others did not.
 func (m *Machine) hearingTexts(t *leaseTerms, hearings []lease.Hearing) []string {
-	var texts []string
-	for i, list := range t.lists {
-		granted := 0
-		for _, h := range hearings {
-			for _, witness := range list {
-				if witness == h.Witness && h.Granted {
-					granted++
-				}
-			}
-		}
-		text := fmt.Sprintf("%d of %d witnesses granted", granted, len(list))
-		if len(t.lists) > 1 {
-			text += " of " + strings.Join(t.names[i], " ")
-		}
-		texts = append(texts, text)
-	}
+	texts := grantedTexts(t, hearings)
 	var silent []string
-	for i, list := range t.lists {
-		for j, witness := range list {
-			if witness == "" {
-				silent = append(silent, t.names[i][j])
-			}
-		}
-	}
-	unknown := len(silent)
 	for _, h := range hearings {
 		if text := m.refusalText(h); text != "" {
 			texts = append(texts, text)
@@ -61,16 +39,49 @@ func (m *Machine) hearingTexts(t *leaseTerms, hearings []lease.Hearing) []string
 		}
 	}
 	if len(silent) > 0 {
-		verb := " do not answer"
-		if len(silent) == 1 {
-			verb = " does not answer"
-		}
-		if unknown == len(silent) {
-			verb = strings.TrimSuffix(verb, " answer") + " exist here"
-		}
-		texts = append(texts, listed(silent)+verb)
+		texts = append(texts, listed(silent)+plural(silent, " does not answer", " do not answer"))
+	}
+	if missing := t.missing(); len(missing) > 0 {
+		texts = append(texts, listed(missing)+plural(missing, " is not known here", " are not known here"))
 	}
 	return texts
+}
+
+// grantedTexts say how many of each list granted.
+func grantedTexts(t *leaseTerms, hearings []lease.Hearing) (texts []string) {
+	for i, list := range t.lists {
+		granted := 0
+		for _, h := range hearings {
+			if h.Granted && slices.Contains(list, h.Witness) {
+				granted++
+			}
+		}
+		text := fmt.Sprintf("%d of %d witnesses granted", granted, len(list))
+		if len(t.lists) > 1 {
+			text += " of " + strings.Join(t.names[i], " ")
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// missing are the names that no known peer bears, each once.
+func (t *leaseTerms) missing() (names []string) {
+	for i, list := range t.lists {
+		for j, witness := range list {
+			if name := t.names[i][j]; witness == "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func plural(names []string, one, many string) string {
+	if len(names) == 1 {
+		return one
+	}
+	return many
 }
 
 func (m *Machine) refusalText(h lease.Hearing) string {

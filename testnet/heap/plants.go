@@ -30,7 +30,6 @@ type plants struct {
 	unboundedQueues bool
 	drift           int64 // of clocks, in parts per million, instead of the bound; 0: the bound
 	noGuard         bool  // nobody but the program ends what is overdue
-	startsLate      bool  // the runtime starts also what is overdue
 }
 
 // takes runs what comes in through the plants.
