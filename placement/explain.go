@@ -39,6 +39,7 @@ type explanation struct {
 	terms    *terms
 	replicas int     // of its workload
 	count    []int32 // of peers: the other replicas of its workload
+	found    map[inDomain][]ReplicaID
 }
 
 func (v View) explanation(plan Plan, replica ReplicaID) *explanation {
@@ -47,7 +48,7 @@ func (v View) explanation(plan Plan, replica ReplicaID) *explanation {
 	if !wanted {
 		return nil
 	}
-	e := &explanation{board: b, at: at, w: &b.wanted[at], chosenAt: nowhere, count: make([]int32, len(b.peers))}
+	e := &explanation{board: b, at: at, w: &b.wanted[at], chosenAt: nowhere, count: make([]int32, len(b.peers)), found: map[inDomain][]ReplicaID{}}
 	if n, found := plan.find(replica); found {
 		e.assigned = plan.Assignments[n]
 	}

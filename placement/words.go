@@ -116,20 +116,30 @@ func (e *explanation) apartFault(i int32, t *tally, who func(*tally, int32) []Re
 
 // selectedIn returns the other replicas in a domain that a tally counts.
 func (e *explanation) selectedIn(t *tally, domain int32) []ReplicaID {
-	return e.presentIn(t, domain, func(k *kind) bool { return t.selects(k.rules) })
+	return e.presentIn(inDomain{t, domain, false}, func(k *kind) bool { return t.selects(k.rules) })
 }
 
 // barringIn returns the other replicas in a domain that must be apart from what a tally counts.
 func (e *explanation) barringIn(t *tally, domain int32) []ReplicaID {
-	return e.presentIn(t, domain, func(k *kind) bool {
+	return e.presentIn(inDomain{t, domain, true}, func(k *kind) bool {
 		return slices.ContainsFunc(k.apartFrom, func(a asked) bool { return a.tally == t })
 	})
 }
 
-func (e *explanation) presentIn(t *tally, domain int32, counts func(*kind) bool) []ReplicaID {
+// inDomain is what presentIn has looked for: all peers of a domain get the same answer.
+type inDomain struct {
+	*tally
+	in      int32 // the domain
+	barring bool
+}
+
+func (e *explanation) presentIn(where inDomain, counts func(*kind) bool) []ReplicaID {
+	if found, known := e.found[where]; known {
+		return found
+	}
 	var found []ReplicaID
 	add := func(n, peer int32) {
-		if n >= 0 && n != e.at && peer != nowhere && t.domain[peer] == domain && counts(e.kindOf(n)) {
+		if n >= 0 && n != e.at && peer != nowhere && where.domain[peer] == where.in && counts(e.kindOf(n)) {
 			found = append(found, e.wanted[n].Replica)
 		}
 	}
@@ -137,11 +147,12 @@ func (e *explanation) presentIn(t *tally, domain int32, counts func(*kind) bool)
 		add(int32(n), e.place[n])
 	}
 	for at := range e.incumbents {
-		if peer := e.heldBy[at]; peer != nowhere && e.peers[peer].Live {
+		if peer := e.heldBy[at]; peer != nowhere && e.peers[peer].Live && e.book.held[at] {
 			add(e.heldFor[at], peer)
 		}
 	}
-	return unique(found)
+	e.found[where] = unique(found)
+	return e.found[where]
 }
 
 func (e *explanation) skewFault(i int32, even *evenness) fault {
