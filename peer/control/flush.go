@@ -49,6 +49,7 @@ func (m *Machine) begin() {
 	m.lookForDeletions()
 	m.startWaits()
 	m.startFlap()
+	m.startTaints()
 	m.startAdopted()
 	m.reconcileDue = m.now.Elapsed + m.jittered(m.config.Tuning.ReconcileEach)
 }

@@ -74,6 +74,22 @@ func (m *Machine) newNode(spec manifest.Node, was *node) *node {
 	return n
 }
 
+// startTaints dates the taints that were there when this program started by when they were written. It runs in the first flush.
+func (m *Machine) startTaints() {
+	for name, n := range m.nodes {
+		written := map[crdt.Path]time.Time{}
+		for _, f := range m.objects[crdt.Key{Kind: kindNode, Name: name}].merged.Fields {
+			written[f.Path] = f.Writer.Time.Wall()
+		}
+		for i := range n.taints {
+			if at, known := written[manifest.TaintPath(n.taints[i])]; known {
+				n.since[i] = m.now.Elapsed - max(m.now.Wall.Sub(at), 0)
+			}
+		}
+	}
+	m.passSteps()
+}
+
 func sameTaint(a, b placement.Taint) bool {
 	return a.Key == b.Key && a.Value == b.Value && a.Effect == b.Effect
 }

@@ -38,7 +38,7 @@ func nextStep(spans []time.Duration, since, now time.Duration) time.Duration {
 	if found {
 		at++
 	}
-	if at == len(spans) || spans[at] >= placement.Forever-since {
+	if at == len(spans) || spans[at] > placement.Forever/2 { // then it ends no earlier than this program
 		return 0
 	}
 	return since + spans[at]
