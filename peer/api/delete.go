@@ -32,24 +32,11 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	if t.resource == pods {
 		return s.restartPod(w, r, t)
 	}
-	if !t.writable {
-		return notAllowed("%s cannot be deleted: they are what peers observe", t.plural)
-	}
-	if t.resource == namespaces && t.name == manifest.DefaultNamespace {
-		return failure(http.StatusForbidden, "Forbidden", "the namespace default always exists")
-	}
-	held, err := s.readOne(r.Context(), t.resource, t.key())
+	held, err := s.deletable(r.Context(), t)
 	if err != nil {
 		return err
 	}
 	tree, v := held.form(), held.view
-	if tree == nil {
-		return t.missing(t.name)
-	}
-	if !held.current.Live && t.resource != namespaces {
-		return failure(http.StatusForbidden, "Forbidden", fmt.Sprintf("nobody wrote %s %s: there is nothing to delete%s", t.singular, t.name,
-			map[bool]string{true: "; to remove the peer, run 'shoal leave' on it"}[t.resource == nodes]))
-	}
 	uid := fmt.Sprint(dig(tree, "metadata", "uid"))
 	if p := options.Preconditions; p.UID != "" && p.UID != uid || p.ResourceVersion != "" && p.ResourceVersion != dig(tree, "metadata", "resourceVersion") {
 		return conflict(fmt.Sprintf("%s %q is not the one that was to be deleted", t.qualified(), t.name))
@@ -70,6 +57,28 @@ func (s *Server) serveDelete(w http.ResponseWriter, r *http.Request, t target) e
 	v.sign(w)
 	writeJSON(w, http.StatusOK, success(http.StatusOK, &Details{Name: t.name, Group: t.group, Kind: t.plural, UID: uid}))
 	return nil
+}
+
+// deletable reads an object that can be deleted.
+func (s *Server) deletable(ctx context.Context, t target) (*reading, error) {
+	if !t.writable {
+		return nil, notAllowed("%s cannot be deleted: they are what peers observe", t.plural)
+	}
+	if t.resource == namespaces && t.name == manifest.DefaultNamespace {
+		return nil, failure(http.StatusForbidden, "Forbidden", "the namespace default always exists")
+	}
+	held, err := s.readOne(ctx, t.resource, t.key())
+	if err != nil {
+		return nil, err
+	}
+	if held.form() == nil {
+		return nil, t.missing(t.name)
+	}
+	if !held.current.Live && t.resource != namespaces {
+		return nil, failure(http.StatusForbidden, "Forbidden", fmt.Sprintf("nobody wrote %s %s: there is nothing to delete%s", t.singular, t.name,
+			map[bool]string{true: "; to remove the peer, run 'shoal leave' on it"}[t.resource == nodes]))
+	}
+	return held, nil
 }
 
 // deleteAll deletes an object after what is in it, and returns what it wrote.
