@@ -3,47 +3,41 @@
 // View.Plan is a pure function from what one peer knows to an assignment for every wanted
 // replica. Nothing else in Shoal decides where things run. There is no vote: peers with equal
 // views compute equal plans, to the byte, on every architecture. The package never looks at a
-// clock, at load, or at anything but the View.
+// clock, at load, or at anything but the View. Planner gives the same plans, to the bit, at the cost of what changed.
 //
-//	view ──► hold ──► keep ──────────► place ─────────────► plan
-//	         room of  incumbents on    the rest, largest
-//	         all that fit peers stay   first, by hash
-//	         is held
+//	view ──► hold ──► keep ───────► place ──────► displace ──► balance ──► plan
+//	         room of  incumbents    the rest,     lower        to peers
+//	         all that on fit peers  largest       priority     that came,
+//	         is held  stay          first         makes room   from sick ones
 //
 // Hold: every incumbent holds its room on its peer until it is gone, also a surplus one, one of
 // an older revision and one that is stopping. So a plan never overdraws a peer's room.
 //
 // Keep: an incumbent with the wanted revision stays while its peer is live, is not draining,
-// matches the node selector and has not refused it. (A ready incumbent disproves a refusal.)
-// Where several peers hold one replica, as after a split has healed, a ready one stays before
-// one that is not, and among those the first in the replica's own hash order: equal on every
-// peer, and spread over the peers as the hash spreads.
+// matches the node selector, has no taint that sends it away and has not refused it. (A ready
+// incumbent disproves a refusal.) Where several peers hold one replica, as after a split has healed, one that arrives in a move
+// stays first, then a ready one before one that is not, and among those the first in the replica's own hash order: equal on every
+// peer, and spread over the peers as the hash spreads. What a lost peer holds waits there for as long as the replica asks.
 //
-// Place: the others are placed one by one, the largest request first. Each goes to the first
-// peer with room in its own order of weighted rendezvous hashing: a peer's weight is its room
-// and health. Before the hash counts the balance of the workload: peers below their share of
-// its replicas come before peers at it, and those before peers above it (consistent hashing
-// with bounded loads with the bound at the share itself, Mirrokni et al. 2016). It is a wish, not
-// a rule: where nothing else fits, a peer takes more than its share.
+// Place: the others are placed one by one, those of higher priority and the largest first. Each
+// has an order of all peers, by weighted rendezvous hashing: a peer's weight is its room
+// and health. Of the first eight of them with room for it, the peer is taken that has less than its share of
+// the workload, and then the one whose load grows least by its share of everything. Where preferences
+// speak, all peers are looked at. It is a wish, not a rule: where nothing else fits, a peer takes more than its share.
 //
 // Room is tight when this leaves pending what some peer could run if it were empty. Then the
-// others are placed once more, each on the best fitting of its first choices, and that plan is
-// taken if it places more.
+// others are placed once more, each where it fits best, and that plan is taken if it places more.
 //
-// Rules: what a replica asks beside room are Kubernetes' rules (node selector and affinity, taints and tolerations, affinity
-// and anti-affinity between replicas, topology spread, host ports, extended resources), in two layers. The ground is what is
-// about a peer alone; replicas that ask the same share one. The terms are about what else is where: counts for each domain of
-// each topology key follow every placement, so that one peer is judged in a few look-ups, however many replicas there are.
-// Rules that are preferred make a cost, which counts before balance and hash.
+// Displace: what is pending takes the room of lower priority, where the least important has to go.
 //
-// Explain: Explain gives every peer's verdict with all that speaks against it, Remedy the smallest single change after which
-// what is pending would fit, Contradiction what no peer could ever meet.
+// Balance: a peer that came not long ago is filled up to its share with what others began before, and peers whose health fell are
+// emptied, within budgets. Nothing else is moved.
 //
 // Invariants, each with a property test: the order of the input means nothing; no incumbent
-// that could stay moves; losing a peer moves its own replicas only; the plan stays within the
-// room that is left; while room is not tight a plan that some peers have carried out already and
-// others have not is still the same plan.
+// that could stay moves but for the balance; losing a peer moves its own replicas only; the plan stays within the
+// room that is left, but for displacers, which wait for it; rebalancing ends, within its budgets; while room is not tight a plan that
+// some peers have carried out already and others have not is still the same plan.
 //
-// A plan costs about the number of incumbents, plus for each replica that has to be placed the
-// number of peers.
+// A plan costs about the number of incumbents, plus for each replica that has to be placed a hundred steps along its hash order; where
+// room is tight or preferences speak, the number of peers.
 package placement

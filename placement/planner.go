@@ -167,13 +167,13 @@ func (p *Planner) SetWanted(workload WorkloadID, wanted []Wanted) {
 		return
 	}
 	b := p.board
-	b.book = nil
 	kept := make(map[int32]bool, len(wanted))
 	group := b.groups.groupOf(workload)
 	members := make([]int32, len(wanted))
 	for n := range wanted {
 		i := p.slotFor(wanted[n].Replica)
 		b.wanted[i], b.loads[i], b.groups.of[i] = wanted[n], loadOf(wanted[n].Request), group
+		b.rekind(i)
 		kept[i], members[n] = true, i
 		p.touch(i)
 	}
@@ -224,6 +224,7 @@ func (p *Planner) drop(i int32) {
 	delete(b.wantedAt, b.wanted[i].Replica)
 	b.wanted[i], b.loads[i], b.seeds[i], b.firstOf[i] = Wanted{}, load{}, seed{}, -1
 	b.stay[i] = stay{peer: nowhere, at: -1}
+	b.rekind(i)
 	p.sum.take(p.digests[i])
 	p.assigned[i], p.digests[i], p.places[i], p.rules[i] = Assignment{}, digest{}, nowhere, ""
 	p.gone = append(p.gone, i)

@@ -35,6 +35,10 @@ var figures = []figure{
 	{"flapping", flapping.measure},
 	{"returning", returning.measure},
 	{"heap-fleet", heapFleet.measure},
+	{"moves", moving.measure},
+	{"packing", packing.measure},
+	{"decisions", deciding.measure},
+	{"replan", replanning.measure},
 	{"exclusive", schedules.measure},
 	{"exclusive-heap", exclusiveLives.measure},
 }
