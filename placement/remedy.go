@@ -66,7 +66,7 @@ func (v View) Remedy(plan Plan, replica ReplicaID) string {
 				best = n
 			}
 		}
-		if v.helps(plan, replica, e, at[best], candidates[best]) {
+		if v.helps(plan, e, at[best], candidates[best]) {
 			return candidates[best].text
 		}
 		candidates[best].ease = easeNever
@@ -79,7 +79,7 @@ const mostTried = 16
 
 // helps says whether a replica would fit after a change. One of a peer changes also what others of its domain are to each other, so that it
 // has to be tried.
-func (v View) helps(plan Plan, replica ReplicaID, e *explanation, peer int32, c change) bool {
+func (v View) helps(plan Plan, e *explanation, peer int32, c change) bool {
 	if c.alter == nil {
 		return c.ease != easeNever
 	}
@@ -89,7 +89,7 @@ func (v View) helps(plan Plan, replica ReplicaID, e *explanation, peer int32, c 
 			c.alter(&v.Peers[i])
 		}
 	}
-	after := v.explanation(plan, replica)
+	after := v.explanation(plan, e.w.Replica)
 	return len(after.faults(peer)) == 0
 }
 
