@@ -265,12 +265,12 @@ func (b *board) settle(i, peer int32, rule Rule) {
 	b.put(i, peer, held)
 }
 
-// tight says whether a pending replica would fit on an empty peer.
+// tight says whether a pending replica lacks nothing but room on a peer that could run it if it were empty.
 func (b *board) tight(pending []int32) bool {
 	for _, i := range pending {
-		w := &b.wanted[i]
+		w, t := &b.wanted[i], b.termsOf(i)
 		for _, p := range b.groundOf(i).peers {
-			if w.Request.fits(b.peers[p].Room) && (w.Only == "" || w.Only == b.peers[p].ID) {
+			if w.Request.fits(b.peers[p].Room) && !w.Request.fits(b.sites[p].left) && (w.Only == "" || w.Only == b.peers[p].ID) && (t == nil || t.allows(p)) {
 				return true
 			}
 		}
