@@ -150,6 +150,9 @@ func (g *guardian) enforce() (next time.Duration) {
 func killAll(paths []string) bool {
 	empty := true
 	for _, path := range paths {
+		if !isCgroup(path) {
+			continue // gone, or what it names are no processes of ours
+		}
 		_ = filepath.WalkDir(path, func(dir string, entry os.DirEntry, err error) error {
 			if err != nil || !entry.IsDir() {
 				return nil // it went away meanwhile, or is a file
@@ -167,6 +170,13 @@ func killAll(paths []string) bool {
 		})
 	}
 	return empty
+}
+
+// isCgroup says whether a directory is one that the kernel keeps: then it names the processes that are in it now, and no others.
+func isCgroup(path string) bool {
+	var fs unix.Statfs_t
+	err := unix.Statfs(path, &fs)
+	return err == nil && (int64(fs.Type) == unix.CGROUP_SUPER_MAGIC || int64(fs.Type) == unix.CGROUP2_SUPER_MAGIC)
 }
 
 // guardRequest is one line of JSON to a guard, guardReply its answer.

@@ -13,25 +13,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cage is a directory that looks like a cgroup with one process in it.
+// cage is a cgroup with one process in it.
 func cage(t *testing.T) (dir string, ended <-chan struct{}) {
 	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("not root: the guard's tests make cgroups; run the tests as root")
+	}
 	child := exec.Command("/bin/sleep", "1000")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() { _ = child.Wait(); close(done) }()
-	t.Cleanup(func() { _ = child.Process.Kill(); <-done })
-	dir = filepath.Join(t.TempDir(), "cgroup")
-	below := filepath.Join(dir, "container")
-	if err := os.MkdirAll(below, 0o755); err != nil {
+	dir = filepath.Join(cgroupMount(t), fmt.Sprintf("shoal-test-%d-%d", os.Getpid(), child.Process.Pid))
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		<-done
+		await(t, "the cgroup's end", func() bool { return os.Remove(dir) == nil })
+	})
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(below, "cgroup.procs"), fmt.Appendln(nil, child.Process.Pid), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, child.Process.Pid), 0); err != nil {
 		t.Fatal(err)
 	}
 	return dir, done
+}
+
+// cgroupMount is a hierarchy that any process can be moved in: that of pids, or the one of v2.
+func cgroupMount(t *testing.T) string {
+	t.Helper()
+	for _, dir := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		if isCgroup(dir) {
+			return dir
+		}
+	}
+	t.Fatal("no cgroups are mounted")
+	return ""
+}
+
+// TestOnlyCgroupsAreEmptied: a file elsewhere that names a process is no reason to kill it.
+func TestOnlyCgroupsAreEmptied(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, os.Getpid()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !killAll([]string{dir, filepath.Join(dir, "none")}) {
+		t.Error("it found somebody to kill")
+	}
 }
 
 func openGuard(t *testing.T, dir string) *Guard {
