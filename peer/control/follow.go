@@ -127,8 +127,8 @@ func (m *Machine) end(in *instance, reason, text string) {
 // take admits an instance that the plan puts here, unless it is held already or does not fit (P6).
 func (m *Machine) take(a *placement.Assignment) {
 	slot, ok := m.planner.index[a.Replica]
-	if !ok {
-		return
+	if !ok || m.displaced(a) {
+		return // it makes room first, also where it comes back to this peer then
 	}
 	key := keyOf(string(a.Workload))
 	id := instanceID(a.Replica, a.Revision)

@@ -113,7 +113,14 @@ func (w *world) plan([]string) error {
 		if peer == "" {
 			peer = "nowhere"
 		}
-		w.print("%s@%s on %s %s", strings.TrimPrefix(string(a.Replica), "default/"), w.revision(string(a.Revision)), peer, a.Rule)
+		text := fmt.Sprintf("%s@%s on %s %s", strings.TrimPrefix(string(a.Replica), "default/"), w.revision(string(a.Revision)), peer, a.Rule)
+		if len(a.Makes) > 0 {
+			text += fmt.Sprintf(" makes %s go", a.Makes)
+		}
+		if a.By != "" {
+			text += fmt.Sprintf(" for %s", a.By)
+		}
+		w.print("%s", text)
 	}
 	return nil
 }
