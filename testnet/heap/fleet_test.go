@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/gossip"
 	"shoal/testnet/promise"
 )
 
@@ -34,28 +35,9 @@ func (w *World) settle(t testing.TB, replicas int, within time.Duration) {
 	}
 }
 
-// load is what part of its CPU, in thousandths, each peer that lives has given to what it holds.
-func (w *World) load() map[string]int64 {
-	load := map[string]int64{}
-	for _, p := range w.peers {
-		if p.alive {
-			sum, room := p.core.Admitted()
-			load[p.Name] = 1000 * sum.CPUMillis / room.CPUMillis
-		}
-	}
-	return load
-}
-
-// share is a peer's load over the mean load, in percent.
-func (w *World) share(name string) int64 {
-	var sum, room int64
-	for _, p := range w.peers {
-		if p.alive {
-			held, has := p.core.Admitted()
-			sum, room = sum+held.CPUMillis, room+has.CPUMillis
-		}
-	}
-	return 100 * w.load()[name] * room / (1000 * sum)
+// share is how much of its share of equal replicas on equal machines one has ready, in percent.
+func (w *World) share(name string, replicas int) int {
+	return 100 * w.course.ReadyOn(name) * len(w.Alive()) / replicas
 }
 
 // storm is a hard hour in minutes: machines are lost and return, one flaps, one joins, a rack is cut off, two are drained and
@@ -130,12 +112,12 @@ func storm(t testing.TB, w *World, replicas int) {
 // TestFleet is BenchmarkFleet with fewer peers.
 func TestFleet(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	w := fleet(t, Options{Seed: 1, Peers: 61, Late: 1}, 1200)
-	storm(t, w, 1200)
+	w := fleet(t, Options{Seed: 1, Peers: 36, Late: 1}, 500)
+	storm(t, w, 500)
 	for _, v := range slices.Concat(w.Violations(), promise.RoomKept(w.Snapshot())) {
 		t.Error(v)
 	}
-	tally := w.course.Tally(w.now, 1200)
+	tally := w.course.Tally(w.now, 500)
 	t.Logf("%+v", tally)
 }
 
@@ -164,28 +146,36 @@ func (w *World) flapFor(name string, span time.Duration) {
 	}
 }
 
-// BenchmarkFlapping lets one of 40 machines with 1,000 replicas flap for an hour of virtual time.
+// BenchmarkFlapping lets one of 20 machines with 400 replicas flap for an hour of virtual time.
 func BenchmarkFlapping(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for b.Loop() {
-		w := fleet(b, Options{Seed: 2, Peers: 40}, 1000)
+		w := fleet(b, Options{Seed: 2, Peers: 20}, 400)
+		w.Run(3 * time.Minute) // what was begun just now is moved like everything else only then
 		w.course.Mark(w.now)
 		w.flapFor("p7", time.Hour)
 		violated(b, w)
-		tally := w.course.Tally(w.now, 1000)
+		tally := w.course.Tally(w.now, 400)
 		b.Logf("%+v", tally)
 		b.ReportMetric(float64(tally.MostMoves), "most-moves")
 		b.ReportMetric(100*tally.Up, "up-%")
 	}
 }
 
-// BenchmarkReturning lets machines of 40 with 1,000 replicas return, one after the other, each after five minutes away.
+// BenchmarkReturning lets machines of 20 equal ones with 800 equal replicas return, one after the other, each after five minutes away.
 func BenchmarkReturning(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for b.Loop() {
-		w := fleet(b, Options{Seed: 3, Peers: 40}, 1000)
+		w := New(Options{Seed: 3, Peers: 20, Latency: 20 * time.Millisecond, Room: gossip.Room{CPUMillis: 4000, MemoryBytes: 8 << 30}})
+		w.Run(16 * time.Second)
+		for i := range 10 {
+			if err := w.Apply("p1", Sized(fmt.Sprintf("w%d", i), 80, Size{50, 64})); err != nil {
+				b.Fatal(err)
+			}
+		}
+		w.settle(b, 800, time.Minute)
 		var took, moving []float64
-		for _, name := range []string{"p3", "p8", "p13", "p18", "p23", "p28", "p33", "p38"} {
+		for _, name := range []string{"p3", "p6", "p9", "p12", "p15", "p18"} {
 			span, most := w.returns(b, name)
 			took, moving = append(took, span.Seconds()), append(moving, most)
 		}
@@ -202,19 +192,19 @@ func BenchmarkReturning(b *testing.B) {
 }
 
 // returns lets a machine be away for five minutes, and tells how long after its return it has its share, within 5 %, and how
-// much of a workload of 100 replicas was on its way at once.
+// much of a workload of 80 replicas was on its way at once.
 func (w *World) returns(t testing.TB, name string) (span time.Duration, mostMoving float64) {
 	w.LosePower(name)
 	w.Run(5 * time.Minute)
 	w.course.Mark(w.now)
 	w.Start(name)
-	span, whole := w.Await(3*time.Minute, func() bool { return w.share(name) >= 95 })
+	span, whole := w.Await(3*time.Minute, func() bool { return w.share(name, 800) >= 95 })
 	if !whole {
-		t.Errorf("%s has %d %% of its share %s after its return", name, w.share(name), span)
+		t.Errorf("%s has %d %% of its share %s after its return", name, w.share(name, 800), span)
 	}
 	w.Run(time.Minute)
-	if share := w.share(name); share > 105 {
+	if share := w.share(name, 800); share > 105 {
 		t.Errorf("%s has %d %% of its share", name, share)
 	}
-	return span, float64(w.course.Tally(w.now, 1000).MostMoving)
+	return span, 100 * float64(w.course.Tally(w.now, 800).MostMoving) / 80
 }

@@ -68,7 +68,7 @@ func (p *play) empty(a []string) {
 // begun checks that no replica was begun more often than that since the mark.
 func (p *play) begun(a []string) {
 	if t := p.course.Tally(p.now, 1); t.MostMoves > count(a[0]) {
-		p.broken = append(p.broken, violationAt(p.now, "P8", "a replica was begun %d times since the mark, at most %s may be", t.MostMoves, a[0]))
+		p.broken = append(p.broken, violationAt(p.now, "P8", "%s was begun %d times since the mark, at most %s may be", t.Moved, t.MostMoves, a[0]))
 	}
 }
 

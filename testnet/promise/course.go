@@ -302,6 +302,7 @@ func (c *Course) pass(at time.Duration) {
 type Tally struct {
 	Begun      int     // copies, after the first of each replica
 	MostMoves  int     // of them, of one replica
+	Moved      string  // that replica, the first by name
 	Up         float64 // part of all replicas that were up, on average
 	MostMoving int     // copies of one workload that were on their way at once, while another was ready
 }
@@ -310,14 +311,26 @@ type Tally struct {
 func (c *Course) Tally(at time.Duration, wanted int) Tally {
 	c.pass(at)
 	t := Tally{Up: float64(c.served) / float64(at-c.marked) / float64(wanted)}
-	for _, r := range c.replicas { // in any order: sums and maxima
+	for name, r := range c.replicas { // in any order: sums and maxima
 		t.Begun += r.moves
-		t.MostMoves = max(t.MostMoves, r.moves)
+		if r.moves > t.MostMoves || r.moves == t.MostMoves && r.moves > 0 && name < t.Moved {
+			t.MostMoves, t.Moved = r.moves, name
+		}
 	}
 	for _, n := range c.most {
 		t.MostMoving = max(t.MostMoving, n)
 	}
 	return t
+}
+
+// ReadyOn is how many copies are ready on a peer.
+func (c *Course) ReadyOn(peer string) (count int) {
+	for _, r := range c.replicas { // in any order: a count
+		if r.anyReady(func(x *Copy) bool { return x.Peer == peer }) != nil {
+			count++
+		}
+	}
+	return count
 }
 
 // Up is of how many replicas a copy is ready.

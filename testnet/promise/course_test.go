@@ -153,7 +153,7 @@ func TestTally(t *testing.T) {
 	c.ready("a", "web-0")
 	c.now += 40 * time.Second
 	got := c.Tally(c.now, 10)
-	if want := (Tally{Begun: 2, MostMoves: 2, Up: 0.99, MostMoving: 1}); got != want {
+	if want := (Tally{Begun: 2, MostMoves: 2, Moved: "web-0", Up: 0.99, MostMoving: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
