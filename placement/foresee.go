@@ -33,7 +33,7 @@ type Future struct {
 	Pace    func(*View) // brings Wanted up to what is held by then, as rollouts do; nil: it stays as it is
 	Wait    bool        // until every lost peer has been waited for
 	Balance bool        // also what is moved for the balance alone, beside what is on its way
-	Now     time.Time   // when what begins is admitted
+	Now     time.Time   // when what begins is admitted; the view's if zero
 }
 
 // Foresee carries out the plan of a view, plans again, and so on until that changes nothing: it is the cluster's own way to where it comes to
@@ -48,6 +48,9 @@ func (v View) Foresee(f Future) Foresight {
 		v.Peers[i].Steady = v.Peers[i].Steady && f.Balance
 	}
 	s := Foresight{View: v, Makes: map[ReplicaID]ReplicaID{}, now: f.Now}
+	if s.now.IsZero() {
+		s.now = v.Now
+	}
 	s.run(f)
 	for i := range s.View.Peers {
 		s.View.Peers[i].Steady = steady[s.View.Peers[i].ID]

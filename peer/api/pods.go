@@ -166,7 +166,7 @@ func notReadyText(i *control.InstanceView) string {
 	var texts []string
 	for _, c := range i.Containers {
 		if !c.Ready {
-			texts = append(texts, strings.TrimSpace(c.Name+": "+strings.TrimSpace(c.Reason+" "+c.Detail)))
+			texts = append(texts, c.Name+": "+orElse(strings.TrimSpace(c.Reason+" "+c.Detail), orElse(i.Waits, strings.ToLower(string(i.State)))))
 		}
 	}
 	return strings.Join(texts, "; ")

@@ -53,7 +53,7 @@ func (m *Machine) causeOfMove(a *placement.Assignment) string {
 		from = crdt.PeerID(a.From)
 	}
 	switch {
-	case m.heals.with(crdt.PeerID(a.Peer)):
+	case m.heals.ranTwice(a.Replica) && m.heals.with(crdt.PeerID(a.Peer)):
 		return m.peerName(crdt.PeerID(a.Peer)) + " was out of touch, and both had it"
 	case a.Rule == placement.Rebalance || a.Rule == placement.Moving:
 		return m.leaving(from, evenOut)

@@ -31,8 +31,16 @@ type Question struct {
 	now     time.Time
 }
 
-// Suppose puts a question. Faults say which objects would not be valid: these count as they are.
+// Suppose puts a question. Faults say which objects would not be valid: these count as they are. What makes the code fail is a
+// fault too (P13).
 func (m *Machine) Suppose(s Supposition) (q Question, faults []string) {
+	if failure := guard(func() { q, faults = m.suppose(s) }); failure != "" {
+		return Question{}, []string{"looking ahead failed: " + failure}
+	}
+	return q, faults
+}
+
+func (m *Machine) suppose(s Supposition) (q Question, faults []string) {
 	n, faults := m.imagine(s.Objects)
 	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, wait: len(s.Lose) > 0, now: m.now.Wall}
 	n.viewPeers(&q.after)

@@ -110,6 +110,15 @@ func (m *Machine) resumeHeals(records map[string][]byte) {
 // with says whether a peer came back in the reunion that goes on.
 func (h *heals) with(peer crdt.PeerID) bool { return h.now != nil && h.now.back[peer] }
 
+// ranTwice says whether a replica ran on both sides of the cut that heals now.
+func (h *heals) ranTwice(replica placement.ReplicaID) bool {
+	if h.now == nil {
+		return false
+	}
+	_, twice := h.now.twice[replica]
+	return twice
+}
+
 // healLost notes when a peer was lost. What it had twice nobody sees any more.
 func (m *Machine) healLost(id crdt.PeerID) {
 	h := &m.heals
@@ -383,7 +392,8 @@ func (m *Machine) receipt() Heal {
 		}
 	}
 	for _, n := range m.Notes() {
-		if (n.Reason == "Moved" || n.Reason == "Stopped" || n.Reason == "LeaseLost") && !n.At.Before(h.Began.Add(-healSlack)) && len(r.Stopped) < mostHealed {
+		moved := n.Reason == "Moved" && m.heals.ranTwice(placement.ReplicaID(n.Replica))
+		if (moved || n.Reason == "Stopped" || n.Reason == "LeaseLost") && !n.At.Before(h.Began.Add(-healSlack)) && len(r.Stopped) < mostHealed {
 			r.Stopped = append(r.Stopped, n)
 		}
 	}

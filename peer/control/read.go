@@ -252,7 +252,9 @@ func (m *Machine) Explain(replica placement.ReplicaID) (Explained, bool) {
 
 // Orders returns the hash order of each replica: the peers to which it would go if nothing but room and health counted.
 func (m *Machine) Orders(replicas []placement.ReplicaID) [][]placement.PeerID {
-	return m.PlacementView().Orders(replicas)
+	var orders [][]placement.PeerID
+	guard(func() { orders = m.PlacementView().Orders(replicas) })
+	return orders
 }
 
 // pendingTexts explains pending replicas, once for all of a workload that nobody has refused.
