@@ -23,8 +23,9 @@ const (
 type round struct {
 	*board
 	manner manner
-	group  int32   // the workload that count is for, or -1
-	count  []int32 // of peers
+	group  int32          // the workload that count is for, or -1
+	count  []int32        // of peers
+	victim map[int32]bool // those that had to make room
 
 	asked  asking
 	noRoom struct { // what found no room on all of a ground: what needs no less finds none either, for room only goes
@@ -192,7 +193,7 @@ func (r *round) pinned(a *asking) candidate {
 	}
 	left := r.sites[peer].left
 	for at := r.firstOf[a.i]; at >= 0; at = r.next[at] {
-		if r.heldBy[at] == peer {
+		if r.heldBy[at] == peer && !r.victim[a.i] { // what made room has given it away
 			left = left.more(r.incumbents[at].Request)
 		}
 	}

@@ -73,7 +73,6 @@ type displacing struct {
 	on       [][]int32   // of peers: what has its place there, in the order in which it would go
 	stopping [][]int32   // of peers: the incumbents that are on their way out
 	extra    []Resources // of peers: what those that go set free, less what those that come take of it
-	victim   map[int32]bool
 }
 
 // goesBefore orders replicas of one peer: the lowest priority first, then the largest.

@@ -277,7 +277,7 @@ func TestDisplacement(t *testing.T) {
 		for _, w := range v.Wanted {
 			priority[w.Replica] = int64(w.Priority)
 		}
-		makes := map[ReplicaID]ReplicaID{}
+		makes, places := map[ReplicaID]ReplicaID{}, placesOf(plan)
 		for _, a := range plan.Assignments {
 			for _, other := range a.Makes {
 				makes[other] = a.Replica
@@ -289,6 +289,9 @@ func TestDisplacement(t *testing.T) {
 		for _, a := range plan.Assignments {
 			if a.By != "" && makes[a.Replica] == "" {
 				t.Fatalf("%s was displaced by %s, which does not say so", a.Replica, a.By)
+			}
+			if a.By != "" && a.Peer == places[a.By] {
+				t.Fatalf("%s makes room on %s and is to be there: %+v", a.Replica, a.Peer, a)
 			}
 		}
 	})
@@ -323,6 +326,21 @@ func TestRestIsLeftAlone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPinnedVictimGoes: what belongs to one peer alone and makes room there is not sent back with the room that it makes.
+func TestPinnedVictimGoes(t *testing.T) {
+	p := Peer{ID: "p", Live: true, Room: Resources{CPUMillis: 1000, MemoryBytes: 1 << 30}}
+	each := Wanted{Replica: "each-p", Workload: "each", Revision: "a", Request: Resources{CPUMillis: 600}, Only: "p"}
+	v := View{Peers: []Peer{p}, Wanted: []Wanted{each, {Replica: "vip-0", Workload: "vip", Revision: "a", Request: Resources{CPUMillis: 800}, Priority: 1}}}
+	v.Incumbents = []Incumbent{{Replica: "each-p", Revision: "a", Peer: "p", Request: each.Request, Ready: true}}
+	for range 2 {
+		places := placesOf(v.Plan())
+		if places["vip-0"] != "p" || places["each-p"] != "" {
+			t.Errorf("got %v", places)
+		}
+		v.Incumbents[0].Stopping = true
+	}
 }
 
 func TestPlannerSaysTheSameAgain(t *testing.T) {
