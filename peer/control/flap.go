@@ -61,7 +61,8 @@ type flap struct {
 	steady  bool
 
 	disturbed time.Duration                 // when it was last lost, or started
-	came      int64                         // the same by the wall clock, for cameFor; then 0
+	came      int64                         // when it last came, by the wall clock, for cameFor; then 0
+	cameAt    time.Duration                 // the same by this program's clock
 	counted   bool                          // disturbed is of an absence that has been counted in full
 	told      map[crdt.PeerID]time.Duration // who said lately to have lost this peer; at most one entry for each that is live
 }
@@ -89,7 +90,8 @@ func (m *Machine) recordFlap() {
 // startFlap counts this start, save the very first. It runs in the first flush, which alone knows the time.
 func (m *Machine) startFlap() {
 	f := &m.flap
-	f.at, f.disturbed, f.came = m.now.Elapsed, m.now.Elapsed, millis(m.now.Wall)
+	f.at, f.disturbed = m.now.Elapsed, m.now.Elapsed
+	m.cameNow()
 	if f.wall == 0 {
 		m.recordFlap()
 		return
@@ -97,6 +99,11 @@ func (m *Machine) startFlap() {
 	// A clock that was set back makes no flap older, one that was set ahead forgives.
 	f.penalty = decayed(f.penalty, max(0, m.now.Wall.Sub(fromMillis(f.wall))))
 	m.flapped(flapBoot)
+}
+
+// cameNow begins the time in which plans see to it that this peer gets its share: it started, was lost, or may take work again.
+func (m *Machine) cameNow() {
+	m.flap.came, m.flap.cameAt, m.rowDirty = millis(m.now.Wall), m.now.Elapsed, true
 }
 
 // flapped adds a penalty.
@@ -134,8 +141,8 @@ func (m *Machine) missed(from crdt.PeerID) {
 	if !f.counted && f.wall != 0 && since < flapOnce {
 		penalty -= flapBoot // the start was part of it
 	}
-	f.disturbed, f.counted, f.came = m.now.Elapsed, true, millis(m.now.Wall)
-	m.rowDirty = true
+	f.disturbed, f.counted = m.now.Elapsed, true
+	m.cameNow()
 	m.flapped(penalty)
 	m.setSteady()
 }
@@ -149,7 +156,7 @@ func (m *Machine) passFlap() {
 		m.recordFlap()
 		m.note(Note{Reason: "Undamped", Peer: m.self, Text: m.peerName(m.self) + " has stayed for long enough: it takes new work again"})
 	}
-	if f.came != 0 && m.now.Elapsed >= f.disturbed+cameFor {
+	if f.came != 0 && m.now.Elapsed >= f.cameAt+cameFor {
 		f.came, m.rowDirty = 0, true
 	}
 	m.setSteady()
@@ -172,7 +179,7 @@ func (m *Machine) flapDeadlines(at func(time.Duration)) {
 		at(m.flapFreeAt())
 	}
 	if f.came != 0 {
-		at(f.disturbed + cameFor)
+		at(f.cameAt + cameFor)
 	}
 	if due := f.disturbed + steadyAfter; !f.steady && due > m.now.Elapsed {
 		at(due)

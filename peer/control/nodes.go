@@ -53,10 +53,16 @@ func (m *Machine) setNode(key crdt.Key, tree map[string]any) {
 			m.nodes[key.Name] = m.newNode(spec, was)
 		}
 	}
+	if key.Name == m.config.Self.Name && was.closed() && !m.nodes[key.Name].closed() {
+		m.cameNow()
+	}
 	m.movedNamed(key.Name)
 	m.steps.due = m.now.Elapsed
 	m.decided = false
 }
+
+// closed says whether its peer takes nothing new.
+func (n *node) closed() bool { return n != nil && (n.cordoned || n.drain) }
 
 // newNode keeps since when a taint has stood that was there before.
 func (m *Machine) newNode(spec manifest.Node, was *node) *node {

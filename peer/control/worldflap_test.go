@@ -20,7 +20,7 @@ func (w *world) missedVerb(names []string) error {
 func (w *world) flapVerb([]string) error {
 	f := &w.machine.flap
 	o := w.machine.rows[w.machine.self].observation
-	w.print("penalty %d damped %v steady %v", decayed(f.penalty, w.machine.now.Elapsed-f.at), o.Damped, o.Steady)
+	w.print("penalty %d damped %v steady %v came %v", decayed(f.penalty, w.machine.now.Elapsed-f.at), o.Damped, o.Steady, o.Came != 0)
 	return nil
 }
 
