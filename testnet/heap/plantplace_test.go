@@ -45,21 +45,6 @@ func eachWanted(change func(w *placement.Wanted)) func() plants {
 	})
 }
 
-// assigned changes the plan before anybody follows it.
-func assigned(change func(p *Peer, v *placement.View, a *placement.Assignment)) func() plants {
-	return func() plants {
-		return plants{config: func(p *Peer, c *control.Config) {
-			c.Plan = func(v placement.View) placement.Plan {
-				plan := v.Plan()
-				for i := range plan.Assignments {
-					change(p, &v, &plan.Assignments[i])
-				}
-				return plan
-			}
-		}}
-	}
-}
-
 // readAs changes what a workload is read as.
 func readAs(change func(w *manifest.Workload)) func() plants {
 	return func() plants {
