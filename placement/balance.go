@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // deadBand is how far below its share, in millionths, a peer may be before it is filled, and how far above it before it is emptied. It is what
@@ -33,6 +34,9 @@ func (b *board) rebalance() {
 
 // moveTo moves replicas to peers, always to the one that has the least of its share, until nothing is gained any more.
 func (m *balancing) moveTo(takers []int32) {
+	if !m.mayGain(takers) {
+		return
+	}
 	for m.most > 0 {
 		to := m.emptiest(takers)
 		if to == nowhere || !m.sick && m.full[to] >= whole-deadBand {
@@ -40,6 +44,28 @@ func (m *balancing) moveTo(takers []int32) {
 		}
 		m.done[to] = !m.fill(to)
 	}
+}
+
+// mayGain says whether any of these peers could be given anything at all: most often none could.
+func (m *balancing) mayGain(takers []int32) bool {
+	var latest time.Time
+	for _, to := range takers {
+		if came := m.peers[to].Came; came.After(latest) {
+			latest = came
+		}
+	}
+	for from := range m.could {
+		if len(m.could[from]) > 0 && (m.sick || m.oldest[from].Before(latest)) {
+			return true
+		}
+	}
+	return false
+}
+
+// began says whether a peer has anything for another by its age: to one that came goes only what began before, for what began later
+// had it to choose.
+func (m *balancing) began(from, to int32) bool {
+	return m.sick || m.oldest[from].Before(m.peers[to].Came)
 }
 
 // gives says whether something may be moved away from a peer.
@@ -53,13 +79,15 @@ func (m *balancing) gives(from int32) bool {
 // balancing is one plan's moves.
 type balancing struct {
 	*board
-	full   []int64   // of peers: how much of its share each has; 0 of those that give and take nothing
-	takers []int32   // peers that may be given more
-	came   []int32   // of those, the ones that came not long ago
-	sick   bool      // peers in bad health are emptied; else those that came are filled
-	done   []bool    // of peers: nothing can be found for it
-	on     [][]int32 // of peers: what has its place there
-	least  []load    // of peers: no replica there that may be moved weighs less
+	full   []int64     // of peers: how much of its share each has; 0 of those that give and take nothing
+	takers []int32     // peers that may be given more
+	came   []int32     // of those, the ones that came not long ago
+	sick   bool        // peers in bad health are emptied; else those that came are filled
+	done   []bool      // of peers: nothing can be found for it
+	on     [][]int32   // of peers: what has its place there
+	could  [][]int32   // of peers that have more than their share: what of it may be moved
+	oldest []time.Time // of could: when the first of them began
+	least  []load      // of peers: no replica there that may be moved weighs less
 	givers []int32
 	moving map[int32]int // of workloads: how many are on their way
 	most   int           // how many more may be
@@ -114,7 +142,7 @@ func (m *balancing) fill(to int32) bool {
 	givers := m.givers[:0]
 	for i := range m.full {
 		from := int32(i)
-		if from != to && m.full[from] > m.full[to] && m.gives(from) && m.sites[to].fullness(m.least[from]) < m.full[from] {
+		if from != to && m.full[from] > m.full[to] && m.gives(from) && m.began(from, to) && m.sites[to].fullness(m.least[from]) < m.full[from] {
 			givers = append(givers, from)
 		}
 	}
@@ -136,7 +164,7 @@ func (m *balancing) fill(to int32) bool {
 func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	m.sow()
 	var found []near
-	for _, i := range m.on[from] {
+	for _, i := range m.could[from] {
 		if m.movable(i, from, to) && m.leaves(i, from, to, sparing) {
 			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
 		}
@@ -162,19 +190,25 @@ func truth(b bool) int {
 	return 0
 }
 
-// weigh finds the least load of each peer that may give any.
+// weigh finds what each peer may give, when the first of it began, and the least load of it.
 func (m *balancing) weigh() {
-	m.least = make([]load, len(m.peers))
+	m.could, m.oldest, m.least = make([][]int32, len(m.peers)), make([]time.Time, len(m.peers)), make([]load, len(m.peers))
 	for p, on := range m.on {
-		least := load{mostLoad, mostLoad}
+		least, oldest := load{mostLoad, mostLoad}, time.Time{}
 		if m.full[p] > whole {
 			for _, i := range on {
-				if m.mayMove(i) {
-					least = load{min(least.cpuMillis, m.loads[i].cpuMillis), min(least.memoryKiB, m.loads[i].memoryKiB)}
+				if !m.mayMove(i) {
+					continue
 				}
+				since := m.incumbents[m.stay[i].at].Since
+				if len(m.could[p]) == 0 || since.Before(oldest) {
+					oldest = since
+				}
+				m.could[p] = append(m.could[p], i)
+				least = load{min(least.cpuMillis, m.loads[i].cpuMillis), min(least.memoryKiB, m.loads[i].memoryKiB)}
 			}
 		}
-		m.least[p] = least
+		m.oldest[p], m.least[p] = oldest, least
 	}
 }
 
@@ -184,8 +218,7 @@ func (m *balancing) mayMove(i int32) bool {
 	return m.rule[i] == Stays && !s.soft && w.Only == "" && m.incumbents[s.at].Ready && m.moving[m.groups.of[i]] < max(1, w.MostMoving)
 }
 
-// movable says whether a replica could go from one peer to another, and that would be a gain. To one that came goes only what began
-// before: what began later had it to choose.
+// movable says whether a replica could go from one peer to another, and that would be a gain.
 func (m *balancing) movable(i, from, to int32) bool {
 	return m.mayMove(i) && (m.sick || m.incumbents[m.stay[i].at].Since.Before(m.peers[to].Came)) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
 		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
