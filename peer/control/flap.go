@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"shoal/crdt"
@@ -119,37 +120,59 @@ func (m *Machine) flapped(penalty int64) {
 	m.recordFlap()
 }
 
-// missed takes another peer's word that it had lost this one. It counts when more than half of those that are live say so: where
-// one peer was cut off from all others, each of them is told that it was lost too, but by one alone. Where there are too many for
-// each to tell, the four that greet do, and three must agree.
+// missed takes another peer's word that it had lost this one.
 func (m *Machine) missed(from crdt.PeerID) {
 	f := &m.flap
+	if f.counted && m.now.Elapsed-f.disturbed < flapOnce {
+		return // of the same absence, by one that was slower, or has not had the answer yet
+	}
 	if f.told == nil {
 		f.told = map[crdt.PeerID]time.Duration{}
 	}
-	maps.DeleteFunc(f.told, func(_ crdt.PeerID, at time.Duration) bool { return m.now.Elapsed-at >= flapOnce })
 	f.told[from] = m.now.Elapsed
-	need := len(m.liveIDs)/2 + 1
-	if !m.asksAll() {
-		need = greetMost - 1
+}
+
+// judgeMissed counts an absence when more than half of those that are live say that they had lost this peer: where one was cut off
+// from all others, each of them is told that it was lost too, but by one alone. Where there are too many for each to tell, three of
+// the four that greet must agree. It looks again with each flush, for who returns may hear the words before it knows who is live.
+func (m *Machine) judgeMissed() {
+	f := &m.flap
+	maps.DeleteFunc(f.told, func(_ crdt.PeerID, at time.Duration) bool { return m.now.Elapsed-at >= flapOnce })
+	if len(f.told) == 0 {
+		return
 	}
-	since := m.now.Elapsed - f.disturbed
-	if len(f.told) < need || f.counted && since < flapOnce {
+	words, need := len(f.told), len(m.liveIDs)/2+1
+	if !m.asksAll() {
+		words, need = m.toldByGreeters(), greetMost-1
+	}
+	if words < need {
 		return
 	}
 	penalty := int64(flapLost)
-	if !f.counted && f.wall != 0 && since < flapOnce {
+	if !f.counted && f.wall != 0 && m.now.Elapsed-f.disturbed < flapOnce {
 		penalty -= flapBoot // the start was part of it
 	}
 	f.disturbed, f.counted = m.now.Elapsed, true
+	clear(f.told)
 	m.cameNow()
 	m.flapped(penalty)
-	m.setSteady()
+}
+
+// toldByGreeters counts those of the peers that greet this one that say that they had lost it.
+func (m *Machine) toldByGreeters() (words int) {
+	from, _ := slices.BinarySearch(m.liveIDs, m.self)
+	for i := range greetMost {
+		if _, told := m.flap.told[m.liveIDs[(from+i)%len(m.liveIDs)]]; told {
+			words++
+		}
+	}
+	return words
 }
 
 // passFlap ends what has had its time.
 func (m *Machine) passFlap() {
 	f := &m.flap
+	m.judgeMissed()
 	if f.damped && m.now.Elapsed >= m.flapFreeAt() {
 		f.damped, m.rowDirty = false, true
 		f.penalty, f.at = decayed(f.penalty, m.now.Elapsed-f.at), m.now.Elapsed

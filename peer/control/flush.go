@@ -270,8 +270,10 @@ func (m *Machine) received(e Received, received replication.Received) {
 	}
 	m.spokeUp(e.From)
 	m.confirmFrom(e.From, e.Message)
-	if e.Message.Digest != nil && e.Message.Digest.Missed {
+	if d := e.Message.Digest; d != nil && d.Missed {
 		m.missed(e.From)
+	} else if d != nil && d.Answer {
+		m.toldMissed(e.From)
 	}
 	m.acknowledged(e.From, received.Acked)
 	m.out.Send = append(m.out.Send, sends(received.Send)...)

@@ -23,7 +23,12 @@ type member struct {
 	gaveUp   bool   // a wait ended without a row: it is not waited for again until one comes
 	leftBoot uint64 // the boot that it left in: a row of that one says nothing of its return
 	spoke    bool   // was heard of, although the membership layer says that it failed or suspects it
-	missed   bool   // was lost after it had been live, and has not been told so yet; see flap.go
+
+	// missed says that it was lost after it had been live, and has not answered yet since it was told so: see tells in word.go. tell
+	// is when it is told again; 0 when it is not. tellUntil is when that ends.
+	missed    bool
+	tell      time.Duration
+	tellUntil time.Duration
 
 	// fresh says that the row held was said after the peer last came: see word.go. confirm is when that is taken
 	// for granted; 0 when fresh or away. told is the version of its row that the peer named since it came.
@@ -39,7 +44,7 @@ type member struct {
 type lists struct {
 	live    bool
 	lost    bool // neither live nor left
-	pending bool // waits for its row, or to be confirmed
+	pending bool // waits for its row, or to be confirmed, or to be told again
 	waiting bool // waits for its row
 }
 
@@ -48,11 +53,11 @@ func (m *Machine) list(id crdt.PeerID, n *member) {
 	now := lists{
 		live:    n.live(),
 		lost:    !n.live() && n.State != gossip.Left,
-		pending: n.wait != 0 || n.confirm != 0,
+		pending: n.wait != 0 || n.confirm != 0 || n.tell != 0,
 		waiting: n.wait != 0,
 	}
 	if now.pending {
-		m.pendingDue = earlier(m.pendingDue, earlier(n.wait, n.confirm))
+		m.pendingDue = earlier(m.pendingDue, earlier(n.tell, earlier(n.wait, n.confirm)))
 	}
 	was := n.listed
 	if now == was {
@@ -160,7 +165,8 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	case n.live() && !wasLive:
 		m.came(id, n, was.State == gossip.Failed && known)
 	case !n.live() && (wasLive || !known):
-		n.wait, n.fresh, n.confirm, n.spoke, n.missed = 0, false, 0, false, wasLive
+		n.wait, n.fresh, n.confirm, n.spoke = 0, false, 0, false
+		n.missed, n.tell = wasLive, 0
 		m.liveDirty = true
 		m.keepEvents(id)
 		m.healLost(id)
@@ -184,6 +190,7 @@ func (m *Machine) remember(was, news gossip.Member) {
 func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	m.liveDirty = true
 	m.greet = append(m.greet, id)
+	n.tellUntil = m.now.Elapsed + flapOnce
 	m.floors.doubt.look = true
 	if m.greets(id) {
 		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
@@ -208,7 +215,7 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 }
 
 func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
-	n.wait, n.confirm, n.fresh = 0, 0, false
+	n.wait, n.confirm, n.fresh, n.tell = 0, 0, false, 0
 	if already {
 		return
 	}
@@ -363,6 +370,10 @@ func (m *Machine) passWaits() {
 		}
 		if n.confirm != 0 && n.confirm <= m.now.Elapsed {
 			m.confirmed(id, n)
+		}
+		if n.tell != 0 && n.tell <= m.now.Elapsed {
+			n.tell = 0
+			m.askWord(id)
 		}
 		m.list(id, n)
 	}

@@ -22,17 +22,37 @@ func (m *Machine) spokenFor(r *row, n *member) bool {
 
 func (m *Machine) asksAll() bool { return len(m.liveIDs) <= greetAll }
 
-// askWord asks a peer for the version of its row, where that is not known.
+// askWord asks a peer for the version of its row, where that is not known, and tells it in the same question that it was missed.
 func (m *Machine) askWord(id crdt.PeerID) {
 	n := m.members[id]
 	ask := !n.fresh && n.told == (replication.Version{}) && m.asksAll()
-	if !n.live() || !ask && !(n.missed && m.greets(id)) {
+	if !n.live() || !m.tells(id, n) && !ask {
 		return
 	}
 	question := m.spread.Ask(id)
 	question.Message.Digest.Missed = n.missed
-	n.missed = n.missed && ask // until it answers
 	m.out.Send = append(m.out.Send, sends([]replication.Outgoing{question})...)
+}
+
+// tells says whether a live peer is to be told now that it was missed, and sees to it that it is told again: those that greet it tell it
+// until it answers, for flapOnce at most. What is known of its row has no part in that, for others pass on rows, and none
+// of them says that it has heard of its loss.
+func (m *Machine) tells(id crdt.PeerID, n *member) bool {
+	n.missed = n.missed && m.greets(id) && m.now.Elapsed < n.tellUntil
+	if n.tell = 0; n.missed {
+		n.tell = m.now.Elapsed + m.config.Tuning.ReconcileEach
+	}
+	m.list(id, n)
+	return n.missed
+}
+
+// toldMissed takes the answer of a peer: a question that told it that it was missed has come. One on its way from before its
+// absence would be taken for that too, which is rare enough where three of four must tell.
+func (m *Machine) toldMissed(from crdt.PeerID) {
+	if n := m.members[from]; n != nil && n.tell != 0 {
+		n.missed, n.tell = false, 0
+		m.list(from, n)
+	}
 }
 
 // confirmFrom takes a peer's own word of which row is its newest.
@@ -63,7 +83,7 @@ func (m *Machine) confirmed(id crdt.PeerID, n *member) {
 		m.touched = true
 		m.moved(id)
 	}
-	n.fresh, n.wait, n.confirm, n.gaveUp, n.missed = true, 0, 0, false, false
+	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
 	m.list(id, n)
 	m.healRow(id)
 }

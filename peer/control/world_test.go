@@ -53,6 +53,7 @@ type world struct {
 	revisions map[string]string // real -> r1, r2 …
 	requests  uint64
 	told      uint64 // events of other peers
+	tells     []string
 	printed   bytes.Buffer
 }
 
@@ -100,7 +101,8 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	row NAME … serves REPLICA REVISION  event REPLICA REASON TEXT CAUSE
 //	events heals  explain REPLICA  what-if lose|drain|add|apply|remove …
 //	missed PEER…                         they say that they had lost p1
-//	flap told-missed                     what p1 says of its own flaps, and whom it told lately that it was lost
+//	flap told-missed                     what p1 says of its own flaps, and whom it told since that was last asked that it was lost
+//	passes PEER NAME  answers PEER…      a newer row of NAME comes by way of PEER; they answer p1's question
 //	aside conflicts history floor skews audit sent
 //	plan replicas members invalid why notes admitted persist version  print
 func (w *world) do(args []string) error {
@@ -116,6 +118,7 @@ func (w *world) do(args []string) error {
 		"floor": w.floorVerb, "skews": w.skewsVerb, "audit": w.auditVerb, "ack": w.ackVerb, "events": w.eventsVerb, "heals": w.healsVerb,
 		"explain": w.explainVerb, "what-if": w.whatIfVerb, "acks": w.acksVerb, "sent": w.sentVerb,
 		"missed": w.missedVerb, "flap": w.flapVerb, "told-missed": w.toldMissed,
+		"passes": w.passesVerb, "answers": w.answersVerb,
 	}
 	maps.Copy(verbs, w.placingVerbs())
 	verb, known := verbs[args[0]]

@@ -1,10 +1,12 @@
 package control
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"shoal/peer/replication"
+	"shoal/peer/wire"
 )
 
 // missedVerb is the word of peers that they had lost p1.
@@ -12,6 +14,24 @@ func (w *world) missedVerb(names []string) error {
 	for _, name := range names {
 		w.machine.Step(Received{From: peerID(name), Message: replication.Message{Digest: &replication.Digest{
 			Busy: true, Missed: true, Own: replication.Version{Boot: 1, Sequence: w.sequences[name]}}}})
+	}
+	return nil
+}
+
+// passesVerb is a newer row of a peer, passed on by another or said by itself, and no answer to anything.
+func (w *world) passesVerb(args []string) error {
+	by, name := args[0], args[1]
+	w.sequences[name]++
+	row := replication.SealRow(replication.Row{Peer: peerID(name), Version: replication.Version{Boot: 1, Sequence: w.sequences[name]},
+		Body: wire.EncodeObservation(*w.rows[name])}, sign)
+	w.machine.Step(Received{From: peerID(by), Message: replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}}})
+	return nil
+}
+
+// answersVerb is the answer of peers to the question which row of them is the newest.
+func (w *world) answersVerb(names []string) error {
+	for _, name := range names {
+		w.giveWord(name, 1)
 	}
 	return nil
 }
@@ -24,14 +44,22 @@ func (w *world) flapVerb([]string) error {
 	return nil
 }
 
-// toldMissed counts questions that were sent with the word that their receiver had been lost.
+// toldMissed prints the questions that were sent since it last did with the word that their receiver had been lost.
 func (w *world) toldMissed([]string) error {
+	for _, line := range w.tells {
+		w.print("%s", line)
+	}
+	w.tells = nil
+	return nil
+}
+
+// keepTells keeps those of one flush for toldMissed.
+func (w *world) keepTells() {
 	for _, send := range w.last.Send {
 		if d := send.Message.Digest; d != nil && d.Missed {
-			w.print("tells %s that it was lost", send.To)
+			w.tells = append(w.tells, fmt.Sprintf("%v: tells %s that it was lost", w.elapsed, send.To))
 		}
 	}
-	return nil
 }
 
 // TestPenaltyDecays compares the straight lines with the curve at a few points, and fallsTo with decayed.

@@ -17,6 +17,7 @@ import (
 func (w *world) flush() {
 	out := w.machine.Flush(Clock{Elapsed: w.elapsed, Wall: w.wall})
 	w.last = out
+	w.keepTells()
 	w.keep(out.Persist)
 	w.audited = append(w.audited, out.Audit...)
 	for _, a := range out.Acks {
