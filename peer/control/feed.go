@@ -8,13 +8,13 @@ import (
 )
 
 // feed hands what changes in the view to a placement.Planner, so that planning again costs about what changed: a row, a peer, a
-// workload. What it hands over equals what buildView builds; TestViewDigest holds plans of both against each other. Machines of a simulation, which
-// share their plans, build whole views.
+// workload. What it hands over equals what buildView builds; TestViewDigest holds plans of both against each other. Machines of a simulation
+// share a few.
 type feed struct {
 	planner *placement.Planner // nil: all is to be handed over anew
 	changed []crdt.PeerID      // peers that have changed since the last plan
 	list    *wantedList        // as handed over
-	given   map[placement.WorkloadID]*object
+	given   map[placement.WorkloadID][]placement.Wanted
 	peers   map[crdt.PeerID]*fedPeer
 	paced   map[placement.WorkloadID]bool // workloads of which something else was handed over than all in its newest revision
 	pacing  pacing
@@ -23,19 +23,22 @@ type feed struct {
 // fedPeer is a peer as it was handed over.
 type fedPeer struct {
 	peer placement.Peer
-	said *said // what it holds; nil where that does not count
+	view ViewDigest // of it and what it holds
+	said *said      // what it holds; nil where that does not count
 	odd  []placement.WorkloadID
 }
 
-// feeds says whether this machine plans by what changed.
-func (m *Machine) feeds() bool { return m.config.Shared == nil && m.config.Plan == nil }
+// feeds says whether this machine plans by what changed. What is shared is told apart by digests, which nobody keeps up where nothing is wanted.
+func (m *Machine) feeds() bool {
+	return m.config.Plan == nil && (m.config.Shared == nil || len(m.planner.base) > 0)
+}
 
 // planChanged plans what changed; false: that failed.
 func (m *Machine) planChanged() (plan placement.Plan, ok bool) {
-	f := &m.planner.feed
+	f := m.feedNow()
 	failure := guard(func() {
 		m.tripPlan(len(m.planner.spans))
-		m.feedAll()
+		m.feedAll(f)
 		plan = f.planner.Plan(m.planner.view.Now)
 	})
 	if failure != "" {
@@ -53,24 +56,30 @@ func (m *Machine) tripPlan(n int) {
 	}
 }
 
-func (m *Machine) feedAll() {
-	f := &m.planner.feed
+// feedNow is the feed to plan with.
+func (m *Machine) feedNow() *feed {
+	if m.config.Shared != nil {
+		return m.config.Shared.feedFor(m)
+	}
+	return &m.planner.feed
+}
+
+func (m *Machine) feedAll(f *feed) {
 	if f.planner == nil {
-		*f = feed{planner: placement.NewPlanner(), given: map[placement.WorkloadID]*object{},
+		*f = feed{planner: placement.NewPlanner(), given: map[placement.WorkloadID][]placement.Wanted{},
 			peers: map[crdt.PeerID]*fedPeer{}, paced: map[placement.WorkloadID]bool{}, changed: m.peerIDs()}
 	}
 	for _, id := range f.changed {
-		m.feedPeer(id)
+		m.feedPeer(f, id)
 	}
 	f.changed = nil
 	if f.list != m.planner.wantedList {
-		m.feedWanted()
+		m.feedWanted(f)
 	}
-	m.feedPaced()
+	m.feedPaced(f)
 }
 
-func (m *Machine) feedPeer(id crdt.PeerID) {
-	f := &m.planner.feed
+func (m *Machine) feedPeer(f *feed, id crdt.PeerID) {
 	r := m.rows[id]
 	peer, here := m.viewPeer(id, r)
 	if !here {
@@ -78,7 +87,7 @@ func (m *Machine) feedPeer(id crdt.PeerID) {
 		delete(f.peers, id)
 		return
 	}
-	fed := &fedPeer{peer: peer}
+	fed := &fedPeer{peer: peer, view: m.countedOf(id)}
 	f.peers[id] = fed
 	f.planner.SetPeer(peer)
 	if r == nil || !m.counts(id, &peer) {
@@ -108,18 +117,16 @@ func (p *planner) odd(fed *fedPeer) []placement.WorkloadID {
 }
 
 // feedWanted hands over the workloads that have changed, and says again which are odd.
-func (m *Machine) feedWanted() {
+func (m *Machine) feedWanted(f *feed) {
 	p := &m.planner
-	f := &p.feed
-	given := make(map[placement.WorkloadID]*object, len(p.spans))
+	given := make(map[placement.WorkloadID][]placement.Wanted, len(p.spans))
 	for _, s := range p.spans {
-		o := s.object
-		id := workloadID(o.workload.Key)
-		given[id] = o
-		f.setWanted(id, m.wantedBy(o))
+		id := workloadID(s.object.workload.Key)
+		given[id] = m.wantedBy(s.object)
+		f.setWanted(id, given[id])
 	}
 	for id := range f.given {
-		if given[id] == nil {
+		if _, still := given[id]; !still {
 			f.setWanted(id, nil)
 		}
 	}
@@ -146,16 +153,14 @@ func (m *Machine) wantedBy(o *object) []placement.Wanted {
 }
 
 // feedPaced hands over those workloads of which not all want their newest revision, or all of it, now.
-func (m *Machine) feedPaced() {
-	p := &m.planner
-	f := &p.feed
-	now := m.pacedNow()
+func (m *Machine) feedPaced(f *feed) {
+	now := m.pacedNow(f)
 	if len(now) > 0 {
-		m.pace(now)
+		m.pace(f, now)
 	}
 	for id := range f.paced {
 		if !now[id] {
-			f.setWanted(id, m.wantedBy(f.given[id]))
+			f.setWanted(id, f.given[id])
 		}
 	}
 	f.paced = now
@@ -163,11 +168,11 @@ func (m *Machine) feedPaced() {
 
 // pacedNow lists the workloads that are on their way, those whose objects cannot be used as they are, and all where a budget may hold
 // something back.
-func (m *Machine) pacedNow() map[placement.WorkloadID]bool {
+func (m *Machine) pacedNow(f *feed) map[placement.WorkloadID]bool {
 	p := &m.planner
 	now := map[placement.WorkloadID]bool{}
 	draining := false
-	for _, fed := range p.feed.peers {
+	for _, fed := range f.peers {
 		draining = draining || fed.peer.Live && fed.peer.Draining
 		for _, id := range fed.odd {
 			now[id] = true
@@ -182,9 +187,8 @@ func (m *Machine) pacedNow() map[placement.WorkloadID]bool {
 }
 
 // pace works out what the replicas of some workloads want, from all that is held of them.
-func (m *Machine) pace(now map[placement.WorkloadID]bool) {
+func (m *Machine) pace(f *feed, now map[placement.WorkloadID]bool) {
 	p := &m.planner
-	f := &p.feed
 	var v placement.View
 	for _, id := range m.peerIDs() {
 		fed := f.peers[id]

@@ -110,11 +110,14 @@ func (m *Machine) stillPlanned() bool {
 func (m *Machine) assigned() []int {
 	p := &m.planner
 	if shared := m.config.Shared.plan(p.digest); shared != nil {
-		return shared.mine[placement.PeerID(m.self)]
+		return shared.of(placement.PeerID(m.self))
 	}
-	var mine []int
-	for i := range p.plan.Assignments {
-		if crdt.PeerID(p.plan.Assignments[i].Peer) == m.self {
+	return assignedTo(&p.plan, placement.PeerID(m.self))
+}
+
+func assignedTo(plan *placement.Plan, peer placement.PeerID) (mine []int) {
+	for i := range plan.Assignments {
+		if plan.Assignments[i].Peer == peer {
 			mine = append(mine, i)
 		}
 	}
@@ -208,7 +211,7 @@ func (m *Machine) counts(id crdt.PeerID, peer *placement.Peer) bool {
 }
 
 // viewPeer is a peer as planning sees it: its own row before what gossip says of its room, and intent before both. False for
-// one that left.
+// one that left, or is not known.
 func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
 	peer := placement.Peer{ID: placement.PeerID(id), Name: m.peerName(id)}
 	if id == m.self {
@@ -216,7 +219,7 @@ func (m *Machine) viewPeer(id crdt.PeerID, r *row) (placement.Peer, bool) {
 		peer.Room = m.space()
 	} else {
 		n := m.members[id]
-		if n.State == gossip.Left {
+		if n == nil || n.State == gossip.Left {
 			return peer, false
 		}
 		peer.Live, peer.Health = n.live(), placement.Health(n.Health)
@@ -244,7 +247,7 @@ const mostCulprits = 16
 // plans the others. False: it fails without any, and the plan before stands.
 func (m *Machine) tryPlan() (placement.Plan, bool) {
 	if m.feeds() {
-		if plan, ok := m.planChanged(); ok {
+		if plan, ok := m.planFed(); ok {
 			return plan, true
 		}
 	}
@@ -263,19 +266,23 @@ func (m *Machine) tryPlan() (placement.Plan, bool) {
 	return plan, true
 }
 
-// planAll plans everything that is wanted.
-func (m *Machine) planAll() (plan placement.Plan, failure string) {
+// planFed plans what changed, unless another machine of the simulation has made that plan.
+func (m *Machine) planFed() (placement.Plan, bool) {
 	digest := m.viewDigest()
 	if shared := m.config.Shared.plan(digest); shared != nil {
-		return shared.plan, ""
+		return shared.plan, true
 	}
-	m.config.Shared.lendSpace(&m.planner)
-	m.buildView()
-	if plan, failure = m.planFirst(len(m.planner.spans)); failure == "" {
+	plan, ok := m.planChanged()
+	if ok {
 		m.config.Shared.keepPlan(digest, plan)
-		m.config.Shared.takeSpace(&m.planner)
 	}
-	return plan, failure
+	return plan, ok
+}
+
+// planAll plans everything that is wanted.
+func (m *Machine) planAll() (plan placement.Plan, failure string) {
+	m.buildView()
+	return m.planFirst(len(m.planner.spans))
 }
 
 // blame sets aside the workload without which, and without those after it, planning does not fail.

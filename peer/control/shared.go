@@ -1,6 +1,9 @@
 package control
 
 import (
+	"maps"
+	"slices"
+
 	"shoal/crdt"
 	"shoal/peer/replication"
 	"shoal/placement"
@@ -13,10 +16,7 @@ type Shared struct {
 	rows  map[*byte]sharedRow // by the first byte of their body: a row that is passed on is not copied
 	lists map[ViewDigest]*wantedList
 	plans map[ViewDigest]*sharedPlan
-
-	// Space for a view: only one machine at a time needs it.
-	view   placement.View
-	pacing pacing
+	feeds []*feed // the last used first
 }
 
 type sharedRow struct {
@@ -27,8 +27,26 @@ type sharedRow struct {
 
 // sharedPlan is a plan, and which of its assignments are whose.
 type sharedPlan struct {
-	plan placement.Plan
-	mine map[placement.PeerID][]int
+	plan  placement.Plan
+	asked int
+	mine  map[placement.PeerID][]int // nil before many have asked
+}
+
+// planAskers is how many look through a plan for what is theirs before that is worked out for all.
+const planAskers = 8
+
+func (p *sharedPlan) of(peer placement.PeerID) []int {
+	if p.asked++; p.asked <= planAskers {
+		return assignedTo(&p.plan, peer)
+	}
+	if p.mine == nil {
+		p.mine = map[placement.PeerID][]int{}
+		for i := range p.plan.Assignments {
+			peer := p.plan.Assignments[i].Peer
+			p.mine[peer] = append(p.mine[peer], i)
+		}
+	}
+	return p.mine[peer]
 }
 
 // At these sizes a kind is emptied.
@@ -89,26 +107,60 @@ func (s *Shared) keepPlan(view ViewDigest, plan placement.Plan) {
 	if s.plans == nil || len(s.plans) >= mostSharedPlans {
 		s.plans = map[ViewDigest]*sharedPlan{}
 	}
-	shared := &sharedPlan{plan: plan, mine: map[placement.PeerID][]int{}}
-	for i := range plan.Assignments {
-		peer := plan.Assignments[i].Peer
-		shared.mine[peer] = append(shared.mine[peer], i)
-	}
-	s.plans[view] = shared
+	s.plans[view] = &sharedPlan{plan: plan}
 }
 
-// lendSpace gives a machine that is about to plan space for its view, and takeSpace takes the view away again; a machine that
-// is asked to explain builds another.
-func (s *Shared) lendSpace(p *planner) {
-	if s != nil && p.view.Peers == nil {
-		p.view, p.pacing = s.view, s.pacing
-		s.view, s.pacing = placement.View{}, pacing{}
+// mostSharedFeeds bounds the planners. As each is fed what differs between the views of the machine that plans and of the one before, there is
+// one for each side of a split.
+const mostSharedFeeds = 4
+
+// feedFor is the feed of all that differs least from a machine's view, with what differs.
+func (s *Shared) feedFor(m *Machine) *feed {
+	best, at := []crdt.PeerID(nil), -1
+	for i, f := range s.feeds {
+		if f.planner == nil || f.list != m.planner.wantedList {
+			continue
+		}
+		if differ := f.differs(m); at < 0 || len(differ) < len(best) {
+			best, at = differ, i
+		}
 	}
+	switch {
+	case at < 0 || len(best) > len(m.members)/8 && len(s.feeds) < mostSharedFeeds:
+		if len(s.feeds) == mostSharedFeeds {
+			s.feeds = s.feeds[:mostSharedFeeds-1]
+		}
+		s.feeds = slices.Insert(s.feeds, 0, &feed{})
+	default:
+		f := s.feeds[at]
+		f.changed = best
+		copy(s.feeds[1:at+1], s.feeds[:at])
+		s.feeds[0] = f
+	}
+	return s.feeds[0]
 }
 
-func (s *Shared) takeSpace(p *planner) {
-	if s != nil {
-		s.view, s.pacing = p.view, p.pacing
-		p.view, p.pacing, p.built = placement.View{}, pacing{}, ViewDigest{}
+// differs lists the peers that a machine sees otherwise than they were handed over.
+func (f *feed) differs(m *Machine) []crdt.PeerID {
+	var differ []crdt.PeerID
+	known := 0
+	for _, id := range m.peerIDs() {
+		var view ViewDigest
+		if fed := f.peers[id]; fed != nil {
+			view = fed.view
+			known++
+		}
+		if view != m.countedOf(id) {
+			differ = append(differ, id)
+		}
 	}
+	if known == len(f.peers) {
+		return differ
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.peers)) {
+		if id != m.self && m.members[id] == nil {
+			differ = append(differ, id)
+		}
+	}
+	return differ
 }

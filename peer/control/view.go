@@ -252,12 +252,20 @@ func (m *Machine) count(id crdt.PeerID, c *counted) {
 		return
 	}
 	m.planner.changes++
-	if m.feeds() {
+	if m.config.Shared == nil && m.config.Plan == nil {
 		m.planner.feed.changed = append(m.planner.feed.changed, id)
 	}
 	m.planner.peers.sum.take(c.digest)
 	m.planner.peers.sum.add(now)
 	c.digest = now
+}
+
+// countedOf is what the sum holds of a peer.
+func (m *Machine) countedOf(id crdt.PeerID) ViewDigest {
+	if id == m.self {
+		return m.planner.peers.own.digest
+	}
+	return m.members[id].counted.digest
 }
 
 // peerDigest is that of one peer and, while it is live, of what it holds.
