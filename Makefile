@@ -14,7 +14,7 @@ demo: setup
 
 # The pure packages have no goroutine (testnet/house sees to that), so the race detector has nothing to find in them, and
 # they do ten times as much without it in the same time.
-PURE := ./crdt/... ./placement ./peer/wire ./peer/replication ./peer/control ./peer/manifest ./testnet/heap ./testnet/promise
+PURE := ./crdt/... ./placement ./peer/lease ./peer/wire ./peer/replication ./peer/control ./peer/manifest ./testnet/heap ./testnet/promise
 
 test: setup
 	$(GO) test $(TAGS) -shuffle=on -timeout 15m $(PURE)
