@@ -54,7 +54,11 @@ type handing struct {
 	from  placement.PeerID // the peer that hands it over, and has it ready; empty if there is none
 	ready bool             // some peer has it ready
 	goes  bool             // it has another place already, or is being stopped
+	moved bool             // a copy is being stopped on a peer that does not hand over, as where the balance has moved it
 }
+
+// leaves says whether it is on its way, for whatever reason.
+func (h *handing) leaves() bool { return h.goes || h.moved && h.from == "" }
 
 // handings works out, for every replica of a view, whether it is being handed over.
 func handings(list *wantedList, v *placement.View) []handing {
@@ -77,6 +81,7 @@ func handings(list *wantedList, v *placement.View) []handing {
 		switch {
 		case !draining[in.Peer]:
 			h.goes = h.goes || in.Arriving && !in.Stopping
+			h.moved = h.moved || in.Stopping && current
 		case in.Stopping:
 			h.goes = true
 		case in.Ready && current && (h.from == "" || in.Peer < h.from):
@@ -127,8 +132,9 @@ func (b *budget) tally(list *wantedList, all []handing) *tally {
 			t.healthy++
 		}
 		switch {
-		case all[i].goes:
+		case all[i].leaves() && all[i].ready: // otherwise it is not among the healthy ones
 			t.going++
+		case all[i].leaves():
 		case all[i].from != "" && w.Only == "":
 			t.could = append(t.could, i)
 		}
@@ -144,6 +150,55 @@ func (b *budget) kept(list *wantedList, all []handing) []int {
 		return strings.Compare(string(list.base[x].Replica), string(list.base[y].Replica))
 	})
 	return could[min(len(could), b.allows(t)):]
+}
+
+// letsGo says whether the budgets let a copy end that is ready elsewhere, on a peer that hands over. Those who take decide each on
+// its own, so more may be ready elsewhere at once than a budget lets go, as where the balance took one before its new holder had
+// heard of the handing over. The peer that hands over ends no more at once all the same. One it may always end, for a copy
+// that has a successor must not stay for ever.
+func (m *Machine) letsGo(in *instance) bool {
+	if len(m.budgets) == 0 {
+		return true
+	}
+	if self, _ := m.viewPeer(m.self, m.rows[m.self]); !self.Draining {
+		return true
+	}
+	list, view := m.planner.wantedList, m.PlacementView()
+	all := handings(list, &view)
+	for _, b := range m.budgetsInForce() {
+		if !b.selects(&list.base[list.index[in.record.Replica]]) {
+			continue
+		}
+		t := b.tally(list, all)
+		if m.ending(b, &view) >= max(1, b.Allowed(t.expected, t.healthy)) {
+			return false
+		}
+	}
+	return true
+}
+
+// ending counts the copies of a budget's replicas that are being stopped on peers that hand over, of which this is one.
+func (m *Machine) ending(b *budget, v *placement.View) (count int) {
+	selected := func(replica placement.ReplicaID) bool {
+		slot, wanted := m.planner.index[replica]
+		return wanted && b.selects(&m.planner.base[slot])
+	}
+	others := map[placement.PeerID]bool{}
+	for i := range v.Peers {
+		p := &v.Peers[i]
+		others[p.ID] = p.Live && p.Draining && p.ID != placement.PeerID(m.self)
+	}
+	for i := range v.Incumbents {
+		if other := &v.Incumbents[i]; other.Stopping && others[other.Peer] && selected(other.Replica) {
+			count++
+		}
+	}
+	for _, id := range m.heldIDs { // its own row may not say it yet
+		if own := m.held[id]; own.stopping && selected(own.record.Replica) {
+			count++
+		}
+	}
+	return count
 }
 
 // keptBy says which budget keeps a replica on a peer that hands over, for people; empty if none does.

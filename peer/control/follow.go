@@ -98,12 +98,12 @@ func (m *Machine) judge(in *instance) {
 // have had time to reach the second.
 const linger = 500 * time.Millisecond
 
-// endSurplus ends a copy that another peer holds too, once that has stood for a while.
+// endSurplus ends a copy that another peer holds too, once that has stood for a while and no budget speaks against it.
 func (m *Machine) endSurplus(in *instance, other crdt.PeerID) {
 	if in.surplus == 0 {
 		in.surplus = m.now.Elapsed + linger
 	}
-	if m.now.Elapsed >= in.surplus {
+	if m.now.Elapsed >= in.surplus && m.letsGo(in) {
 		m.end(in, "Moved", "moved to "+m.peerName(other)+", where it is ready")
 	}
 }
