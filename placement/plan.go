@@ -90,6 +90,7 @@ func (b *board) placeRest() []int32 {
 		b.loadKept()
 		return nil
 	}
+	b.sow() // first, or restore would take the hashes away
 	kept := b.snapshot()
 	pending := b.run(order, byHash)
 	for _, m := range []manner{byFit, packed} {
