@@ -124,7 +124,7 @@ func (w *World) watchBounds(p *Peer) {
 		what         string
 		length, most int
 	}{
-		{"notes", len(p.core.Notes()), 1000},
+		{"notes", len(p.core.Notes()), 1000 + 512}, // its own, and what others said happened on them
 		{"values set aside", len(p.core.Aside()), 1024},
 		{"records", len(p.disk.records), 4096},
 	} {
