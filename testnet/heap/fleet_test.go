@@ -121,19 +121,19 @@ func TestFleet(t *testing.T) {
 	t.Logf("%+v", tally)
 }
 
-// BenchmarkFleet plays the storm in a cluster of 200 peers and 4,000 replicas: the cost of a storm grows with more than the square of the peers,
-// for each of them plans anew as news reaches it.
+// BenchmarkFleet plays the storm in a cluster of 300 peers and 6,000 replicas. The cost grows about with the square of the peers, for each
+// plans anew as news reaches it.
 func BenchmarkFleet(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	for b.Loop() {
 		began := time.Now()
-		w := fleet(b, Options{Seed: 1, Peers: 200, Late: 1}, 4000)
+		w := fleet(b, Options{Seed: 1, Peers: 300, Late: 1}, 6000)
 		formed := time.Now()
-		storm(b, w, 4000)
+		storm(b, w, 6000)
 		violated(b, w)
 		b.ReportMetric(formed.Sub(began).Seconds(), "form-s")
 		b.ReportMetric(time.Since(formed).Seconds(), "storm-s")
-		b.ReportMetric(100*w.course.Tally(w.now, 4000).Up, "up-%")
+		b.ReportMetric(100*w.course.Tally(w.now, 6000).Up, "up-%")
 	}
 }
 
