@@ -130,6 +130,7 @@ func (m *Machine) missed(from crdt.PeerID) {
 		f.told = map[crdt.PeerID]time.Duration{}
 	}
 	f.told[from] = m.now.Elapsed
+	m.judgeMissed()
 }
 
 // judgeMissed counts an absence when more than half of those that are live say that they had lost this peer: where one was cut off

@@ -34,10 +34,13 @@ func (m *Machine) askWord(id crdt.PeerID) {
 	m.out.Send = append(m.out.Send, sends([]replication.Outgoing{question})...)
 }
 
-// tells says whether a live peer is to be told now that it was missed, and sees to it that it is told again: those that greet it tell it
-// until it answers, for flapOnce at most. What is known of its row has no part in that, for others pass on rows, and none
+// tells says whether a live peer is to be told now that it was missed, and sees to it that it is told again. Where all ask each other, the
+// question for its row does that. Else those that greet it tell it until it answers, for flapOnce at most. What is known of its row has no part in that, for others pass on rows, and none
 // of them says that it has heard of its loss.
 func (m *Machine) tells(id crdt.PeerID, n *member) bool {
+	if m.asksAll() {
+		return false
+	}
 	n.missed = n.missed && m.greets(id) && m.now.Elapsed < n.tellUntil
 	if n.tell = 0; n.missed {
 		n.tell = m.now.Elapsed + m.config.Tuning.ReconcileEach
@@ -84,6 +87,7 @@ func (m *Machine) confirmed(id crdt.PeerID, n *member) {
 		m.moved(id)
 	}
 	n.fresh, n.wait, n.confirm, n.gaveUp = true, 0, 0, false
+	n.missed = n.missed && !m.asksAll()
 	m.list(id, n)
 	m.healRow(id)
 }
