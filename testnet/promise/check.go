@@ -124,7 +124,7 @@ func (f *findings) once(replica string, w Wanted, list []placed) {
 	}
 	if w.Moving {
 		f.add("%s is on its way", replica)
-	} else if w.Pending && good > 0 {
+	} else if w.Pending && good > 0 && !list[0].peer.Leaving { // what hands over its work keeps what has no other place
 		f.add("%s is pending and runs on %s", replica, list[0].peer.Name)
 	} else if !w.Pending && !w.Held && good == 0 && len(list) == 0 {
 		f.add("%s runs nowhere", replica)

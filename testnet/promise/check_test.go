@@ -128,6 +128,9 @@ func TestAtRestFindsWhatIsBroken(t *testing.T) {
 		{"not wanted", func(s *Snapshot) { s.Peers[0].Instances = append(s.Peers[0].Instances, instance("id-a", "old-0", "r")) }, "converged: old-0 runs on a and nobody wants it"},
 		{"different wishes", func(s *Snapshot) { s.Peers[1].Wanted = s.Peers[1].Wanted[:1] }, "converged: a and b want different replicas"},
 		{"pending and running", func(s *Snapshot) { s.Peers[0].Wanted[0].Pending = true; s.Peers[1].Wanted[0].Pending = true }, "converged: web-0 is pending and runs on a"},
+		{"pending, and kept by a peer that hands over", func(s *Snapshot) {
+			s.Peers[0].Wanted[0].Pending, s.Peers[1].Wanted[0].Pending, s.Peers[0].Leaving = true, true, true
+		}, ""},
 		{"pending, the old one serves", func(s *Snapshot) {
 			s.Peers[0].Wanted[0].Pending, s.Peers[1].Wanted[0].Pending = true, true
 			s.Peers[0].Instances[0].Revision = "q"
