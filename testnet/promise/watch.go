@@ -339,12 +339,23 @@ func (w *Watch) says(peer string, held map[string]*Op, o Object) []Violation {
 				continue
 			}
 			decided[path] = true
-			if shown[path] != value {
+			if shown[path] != value && !w.overwroteOnce(peer, d, path) {
 				f.add("%s shows %s %s=%q; by its writes it is %q of %s", peer, o.Key, path, shown[path], value, d.ID)
 			}
 		}
 	}
 	return f.sorted()
+}
+
+// overwroteOnce says whether a peer once held an operation that had seen d and changed the path, and that is itself over by now: by
+// one of its own writer, say, who after forgetting a deletion names no more than its own operations as seen.
+func (w *Watch) overwroteOnce(peer string, d *Op, path string) bool {
+	for id, o := range w.made { // in any order: only whether there is one counts
+		if o.Object == d.Object && !o.ends() && o.saw(d) && o.writes(path) && w.reached[id][peer] {
+			return true
+		}
+	}
+	return false
 }
 
 // overlaps says whether any operation writes a path that lies above or below this one.
