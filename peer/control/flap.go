@@ -92,7 +92,9 @@ func (m *Machine) recordFlap() {
 func (m *Machine) startFlap() {
 	f := &m.flap
 	f.at, f.disturbed = m.now.Elapsed, m.now.Elapsed
-	m.cameNow()
+	if !m.carriesOn() {
+		m.cameNow()
+	}
 	if f.wall == 0 {
 		m.recordFlap()
 		return
@@ -102,7 +104,19 @@ func (m *Machine) startFlap() {
 	m.flapped(flapBoot)
 }
 
-// cameNow begins the time in which plans see to it that this peer gets its share: it started, was lost, or may take work again.
+// carriesOn says whether only the program has begun anew, and what an earlier one started runs on: then the peer has its share, and
+// nothing is moved for a new program, let alone for each peer of a cluster that is upgraded.
+func (m *Machine) carriesOn() bool {
+	for _, in := range m.held {
+		if !in.dormant {
+			return true
+		}
+	}
+	return false
+}
+
+// cameNow begins the time in which plans see to it that this peer gets its share: its machine started, it was lost, or it may take
+// work again.
 func (m *Machine) cameNow() {
 	m.flap.came, m.flap.cameAt, m.rowDirty = millis(m.now.Wall), m.now.Elapsed, true
 }
