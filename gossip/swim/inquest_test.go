@@ -97,3 +97,44 @@ func TestInquestTakesTurns(t *testing.T) {
 		t.Errorf("%d of %d have failed after %d rounds", len(failed), many, rounds)
 	}
 }
+
+// TestInquestPassesNobodyOver: those who answer, and of whom memberlist goes on saying that they are dead, do not keep the dead behind them
+// from being asked.
+func TestInquestPassesNobodyOver(t *testing.T) {
+	const many = 3 * suspectsAtOnce
+	q := newInquest(LAN.figures())
+	now := time.Unix(0, 0)
+	lives := map[gossip.PeerID]bool{}
+	for i := range many {
+		q.open(selfMember(i), now)
+		lives[selfOf(i).ID] = i < suspectsAtOnce
+	}
+	waited := map[gossip.PeerID]int{} // rounds since it was asked
+	for range 100 {
+		r := round{answered: map[gossip.PeerID]bool{"witness": true}}
+		for id := range q.cases {
+			waited[id]++
+		}
+		for _, m := range q.next() {
+			r.asked = append(r.asked, m.ID)
+			if waited[m.ID] = 0; lives[m.ID] {
+				r.answered[m.ID] = true
+			}
+		}
+		now = now.Add(LAN.figures().roundEach)
+		dead, _ := q.take(r, now)
+		for _, m := range dead {
+			if lives[m.ID] {
+				t.Errorf("%s answers and counts as failed", m.Name)
+			}
+		}
+		for id := range q.cases {
+			if waited[id] >= many/suspectsAtOnce {
+				t.Fatalf("a member in doubt is not asked in %d rounds", waited[id])
+			}
+		}
+	}
+	if len(q.cases) != suspectsAtOnce {
+		t.Errorf("%d are in doubt, and %d live", len(q.cases), suspectsAtOnce)
+	}
+}
