@@ -177,13 +177,13 @@ func (a *app) printPlace(why *api.WhyNot) {
 		return
 	}
 	text := orElse(rules[why.Rule], why.Rule)
-	if why.Detail != "" {
+	switch {
+	case why.Held != "":
+		text = "it runs there, and " + why.Held
+	case why.Detail != "":
 		text += " (" + why.Detail + ")"
 	}
 	fmt.Fprintf(a.stdout, "%s belongs on %s: %s\n", why.Replica, why.Peer, text)
-	if why.Held != "" {
-		fmt.Fprintf(a.stdout, "  %s\n", why.Held)
-	}
 	if why.From != "" {
 		fmt.Fprintf(a.stdout, "  %s keeps it until it is ready there\n", why.From)
 	}

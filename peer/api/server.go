@@ -115,6 +115,7 @@ type needs struct {
 	key       *crdt.Key // this object, live or not; of objects and replicas then only what belongs to it
 	why       string    // what the view says of this replica
 	heals     bool      // the receipts of reunions
+	budgets   bool      // how they stand
 }
 
 // view is one reading of the peer's state.
@@ -142,6 +143,7 @@ type view struct {
 	skews      control.SkewReport
 	explained  control.Explained // of needs.why
 	heals      []control.Heal
+	budgets    map[crdt.Key]control.BudgetView
 }
 
 // look reads the peer's state once.
@@ -180,6 +182,9 @@ func (s *Server) look(ctx context.Context, n needs) (*view, error) {
 		}
 		if n.heals {
 			v.heals = m.Heals()
+		}
+		if n.budgets {
+			v.budgets = m.Budgets()
 		}
 		if n.skews {
 			v.skews = m.Skews()

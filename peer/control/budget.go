@@ -55,10 +55,14 @@ type handing struct {
 	ready bool             // some peer has it ready
 	goes  bool             // it has another place already, or is being stopped
 	moved bool             // a copy is being stopped on a peer that does not hand over, as where the balance has moved it
+
+	evicted bool // somebody asked for another in its stead, which is not ready yet
+	marked  bool // it is there from before that was asked
+	newest  bool // some peer has its newest revision ready
 }
 
 // leaves says whether it is on its way, for whatever reason.
-func (h *handing) leaves() bool { return h.goes || h.moved && h.from == "" }
+func (h *handing) leaves() bool { return h.goes || h.evicted || h.moved && h.from == "" }
 
 // handings works out, for every replica of a view, whether it is being handed over.
 func handings(list *wantedList, v *placement.View) []handing {
@@ -78,6 +82,11 @@ func handings(list *wantedList, v *placement.View) []handing {
 		h := &all[slot]
 		current := in.Revision == list.base[slot].Revision
 		h.ready = h.ready || in.Ready && !in.Stopping
+		if asked, marked := list.asked[slot]; marked && !in.Stopping {
+			h.marked = h.marked || !current && in.Since.Before(asked)
+			h.newest = h.newest || current && in.Ready
+			h.evicted = h.marked && !h.newest
+		}
 		switch {
 		case !draining[in.Peer]:
 			h.goes = h.goes || in.Arriving && !in.Stopping
@@ -203,6 +212,9 @@ func (m *Machine) ending(b *budget, v *placement.View) (count int) {
 
 // keptBy says which budget keeps a replica on a peer that hands over, for people; empty if none does.
 func (m *Machine) keptBy(in *placement.Incumbent) string {
+	if len(m.budgets) == 0 || in.Peer == "" {
+		return ""
+	}
 	view := m.PlacementView()
 	all := handings(m.planner.wantedList, &view)
 	for _, b := range m.budgetsInForce() {
@@ -213,23 +225,4 @@ func (m *Machine) keptBy(in *placement.Incumbent) string {
 		}
 	}
 	return ""
-}
-
-// MayEvict says whether the budgets let a replica be replaced now; if not, why, for people.
-func (m *Machine) MayEvict(replica placement.ReplicaID) (why string, may bool) {
-	slot, wanted := m.planner.index[replica]
-	if !wanted {
-		return "", true
-	}
-	view := m.PlacementView()
-	all := handings(m.planner.wantedList, &view)
-	for _, b := range m.budgetsInForce() {
-		if !b.selects(&m.planner.base[slot]) {
-			continue
-		}
-		if t := b.tally(m.planner.wantedList, all); b.allows(t) == 0 && (all[slot].ready || !b.AlwaysAllow) {
-			return fmt.Sprintf("disruption budget %s: %d of %d replicas are ready, and no more may go now", b.Key.Name, t.healthy, t.expected), false
-		}
-	}
-	return "", true
 }

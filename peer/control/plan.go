@@ -47,6 +47,7 @@ type span struct {
 type wantedList struct {
 	base  []placement.Wanted
 	index map[placement.ReplicaID]int32 // into base
+	asked map[int32]time.Time           // of base: when it was asked to be replaced, of those that ever were
 }
 
 // planPause is how long to wait between two plans of a view with so many parts (peers, replicas and
@@ -159,12 +160,14 @@ func (m *Machine) gatherWanted() {
 }
 
 func (m *Machine) listOf(spans []span, number int) *wantedList {
-	l := &wantedList{base: make([]placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number)}
+	l := &wantedList{base: make([]placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number),
+		asked: map[int32]time.Time{}}
 	for _, s := range spans {
 		if s.object.wanted == nil {
 			s.object.wanted = m.wantedOf(s.object)
 		}
 		l.base = append(l.base, s.object.wanted...)
+		l.askedOf(s)
 	}
 	for i := range l.base {
 		l.index[l.base[i].Replica] = int32(i)

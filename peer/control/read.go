@@ -222,15 +222,13 @@ func (m *Machine) Why(replica placement.ReplicaID) ([]placement.Verdict, bool) {
 
 // explain survives a view that cannot be explained, as planning survives it.
 func (m *Machine) explain(replica placement.ReplicaID) (verdicts []placement.Verdict) {
-	defer func() {
-		if recover() != nil {
-			verdicts = nil
+	guard(func() {
+		if m.planner.built != m.planner.digest {
+			m.buildView()
 		}
-	}()
-	if m.planner.built != m.planner.digest {
-		m.buildView()
-	}
-	return m.planner.view.Explain(m.planner.plan, replica)
+		verdicts = m.planner.view.Explain(m.planner.plan, replica)
+	})
+	return verdicts
 }
 
 // Explain returns what the view in force says of a replica; false if there is no such replica.
@@ -239,15 +237,35 @@ func (m *Machine) Explain(replica placement.ReplicaID) (Explained, bool) {
 	if !known {
 		return Explained{}, false
 	}
-	e := Explained{Assignment: a, Verdicts: m.explain(replica), View: m.planner.digest, Plan: m.planner.plan.Digest}
+	e := Explained{Assignment: a, View: m.planner.digest, Plan: m.planner.plan.Digest}
+	guard(func() { e.Held = m.keptBy(&placement.Incumbent{Replica: replica, Peer: a.Peer}) })
+	if e.Held != "" {
+		guard(func() { e.Verdicts = m.explainHeld(&a, e.Held) })
+		return e, true
+	}
+	e.Verdicts = m.explain(replica)
 	if a.Peer == "" {
 		e.Pending = m.pendingText(e.Verdicts)
 		guard(func() { e.Remedy = m.planner.view.Remedy(m.planner.plan, replica) })
 	}
-	if a.Rule == placement.Pinned {
-		guard(func() { e.Held = m.keptBy(&placement.Incumbent{Replica: replica, Peer: a.Peer}) })
-	}
 	return e, true
+}
+
+// explainHeld explains a replica that a budget keeps where it is: as if that were not so, for the others' rules are about the replica.
+func (m *Machine) explainHeld(a *placement.Assignment, held string) []placement.Verdict {
+	view := m.PlacementView()
+	for i := range view.Wanted {
+		if view.Wanted[i].Replica == a.Replica {
+			view.Wanted[i].Only = ""
+		}
+	}
+	verdicts := view.Explain(m.planner.plan, a.Replica)
+	for i := range verdicts {
+		if verdicts[i].Peer == a.Peer {
+			verdicts[i].Detail = held
+		}
+	}
+	return verdicts
 }
 
 // Orders returns the hash order of each replica: the peers to which it would go if nothing but room and health counted.

@@ -364,8 +364,12 @@ func manifestOf(key crdt.Key, options map[string]string) map[string]any {
 	labels := map[string]any{"app": key.Name}
 	annotations := map[string]any{}
 	metadata := map[string]any{"name": key.Name, "namespace": key.Namespace}
-	if v := options["restart"]; v != "" {
-		annotations[manifest.RestartAnnotation+v] = "again"
+	for _, mark := range strings.FieldsFunc(options["restart"], func(r rune) bool { return r == ',' }) { // ORDINAL, or ORDINAL@SPAN after the start
+		ordinal, at, _ := strings.Cut(mark, "@")
+		annotations[manifest.RestartAnnotation+ordinal] = "again"
+		if after, err := time.ParseDuration(at); err == nil {
+			annotations[manifest.RestartAnnotation+ordinal] = epoch.Add(after).Format(time.RFC3339Nano)
+		}
 	}
 	placed(pod, annotations, options)
 	if len(annotations) > 0 {

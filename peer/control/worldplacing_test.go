@@ -113,8 +113,11 @@ func (w *world) drainingVerb(args []string) error {
 }
 
 func (w *world) evictVerb(args []string) error {
-	why, may := w.machine.MayEvict(placement.ReplicaID("default/" + args[0]))
-	w.print("%t %s", may, why)
+	e := w.machine.Eviction(placement.ReplicaID("default/" + args[0]))
+	if e.Under {
+		w.print("under way")
+	}
+	w.print("%t %s", e.Held == "", e.Held)
 	return nil
 }
 
