@@ -1,11 +1,17 @@
 package api_test
 
 import (
+	"context"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"shoal/peer/api"
 	"shoal/peer/api/apitest"
+	"shoal/peer/control"
 )
 
 const (
@@ -90,23 +96,41 @@ func TestGroupsAreFound(t *testing.T) {
 	}
 }
 
-// TestEvictionsAtOnce: of several at the same moment each counts those before it.
+// slowWriter is a backend whose writes wait until all else in the bubble waits too.
+type slowWriter struct {
+	*apitest.Backend
+	slow atomic.Bool
+}
+
+func (b *slowWriter) Write(ctx context.Context, w control.Write) (control.Reply, error) {
+	if b.slow.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	return b.Backend.Write(ctx, w)
+}
+
+// TestEvictionsAtOnce: of several at the same moment each counts those before it, also where it has looked long before these are written.
 func TestEvictionsAtOnce(t *testing.T) {
-	c := newClient(t, apitest.New("p1"), "p1")
-	c.apply(webManifest)
-	budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
-	c.apply(strings.Replace(webManifest, "web:1", "slow:2", 1)) // from here on no new instance gets ready
-	codes := make(chan int)
-	for _, name := range []string{"web-0", "web-1", "web-2"} {
-		go func() {
-			codes <- c.do("POST", strings.Replace(evictPath, "web-0", name, 1), "application/json", eviction).Code
-		}()
-	}
-	count := map[int]int{}
-	for range 3 {
-		count[<-codes]++
-	}
-	if count[201] != 1 || count[429] != 2 {
-		t.Errorf("answers %v", count)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		backend := &slowWriter{Backend: apitest.New("p1")}
+		c := &client{t: t, server: api.New(backend, api.Info{Version: "test", Self: apitest.ID("p1")}), user: "root"}
+		c.apply(webManifest)
+		budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
+		c.apply(strings.Replace(webManifest, "web:1", "slow:2", 1)) // from here on no new instance gets ready
+		time.Sleep(time.Second) // what is asked for is newer than what runs
+		backend.slow.Store(true)
+		codes := make(chan int)
+		for _, name := range []string{"web-0", "web-1", "web-2"} {
+			go func() {
+				codes <- c.do("POST", strings.Replace(evictPath, "web-0", name, 1), "application/json", eviction).Code
+			}()
+		}
+		count := map[int]int{}
+		for range 3 {
+			count[<-codes]++
+		}
+		if count[201] != 1 || count[429] != 2 {
+			t.Errorf("answers %v", count)
+		}
+	})
 }
