@@ -16,6 +16,11 @@
 // A restarted container gets a fresh writable layer; what must survive a restart goes into a Mount, which
 // lives as long as the instance.
 //
+// What an instance writes to the machine's disk is measured every now and then, as the kubelet does: for each container its writable layer and
+// the output of its generation, and each volume. Where a container is over its StorageBytes, a volume over its VolumeBytes, or all of it
+// together over the sum of the containers' limits (where any has one), the whole instance ends by SIGKILL with the reason StorageExceeded, and its volumes
+// are emptied. Files that are deleted and still open are not seen.
+//
 // What holds for every Runtime:
 //
 //   - Containers do not depend on the life of the program. When it ends, in whatever way, they go on running and writing

@@ -56,9 +56,10 @@ type Port struct {
 // Mount is an empty directory that lives as long as the instance and is shared by
 // its containers under the same Volume.
 type Mount struct {
-	Volume   string
-	Path     string
-	ReadOnly bool
+	Volume      string
+	Path        string
+	ReadOnly    bool
+	VolumeBytes int64 // how much the volume may hold; 0: no limit of its own
 }
 
 // Limits bound a container. Zero is no limit, except Pids where it means DefaultPids.
@@ -67,6 +68,7 @@ type Limits struct {
 	CPURequestMillis int64 // its share when the machine is busy
 	MemoryBytes      int64
 	Pids             int64
+	StorageBytes     int64 // of what it writes to disk: see the package doc
 }
 
 // DefaultPids bounds the processes of a container whose manifest says nothing.
@@ -116,7 +118,8 @@ type Status struct {
 	StartedAt  time.Time
 	ExitedAt   time.Time
 	ExitCode   int    // 128+signal when killed; -1 when it could not be learned
-	Reason     string // "OOMKilled", "Completed", "Error", "Lost"
+	Reason     string // "OOMKilled", "StorageExceeded", "Completed", "Error", "Lost"
+	Detail     string // of StorageExceeded: which limit, for people
 }
 
 // Instance is what List gives back: a spec with the state of its containers, in the spec's order.

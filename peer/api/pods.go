@@ -191,9 +191,9 @@ func containerState(i *control.InstanceView, c control.ContainerView) object {
 		return object{"running": object{"startedAt": timestamp(c.StartedAt)}}
 	case i.State == control.BackOff:
 		return object{"waiting": object{"reason": "CrashLoopBackOff",
-			"message": fmt.Sprintf("ended with exit code %d (%s); it is started again after a pause", c.ExitCode, c.Reason)}}
+			"message": fmt.Sprintf("ended with exit code %d (%s); it is started again after a pause", c.ExitCode, strings.TrimSuffix(c.Reason+": "+c.Detail, ": "))}}
 	case c.Phase == runtime.Exited:
-		return object{"terminated": object{"exitCode": c.ExitCode, "reason": c.Reason, "startedAt": timestamp(c.StartedAt)}}
+		return object{"terminated": object{"exitCode": c.ExitCode, "reason": c.Reason, "message": c.Detail, "startedAt": timestamp(c.StartedAt)}}
 	case c.Reason != "":
 		return object{"waiting": object{"reason": c.Reason, "message": c.Detail}}
 	}

@@ -53,7 +53,7 @@ func (in *instance) adopted(statuses []runtime.Status) {
 		case runtime.Running:
 			in.everReady = true // it may have been; that decides only how careful to be with it
 		case runtime.Exited:
-			c.exitCode, c.reason, c.failures = s.ExitCode, s.Reason, 1
+			c.exitCode, c.reason, c.detail, c.failures = s.ExitCode, s.Reason, s.Detail, 1
 		}
 	}
 	in.prepared = known == len(in.containers) && known > 0

@@ -268,13 +268,23 @@ func (m *Machine) ended(in *instance, c *container, status runtime.Status) {
 		c.failures = 0
 	}
 	if c.unhealthy {
-		status.Reason = "Unhealthy"
+		status.Reason = "Unhealthy" // and why stands in its detail
+	} else {
+		c.detail = status.Detail
 	}
 	if !in.stopping && !in.withheld {
 		m.noteReplica(in, Note{Warning: true, Reason: "Exited",
-			Text: fmt.Sprintf("container %s ended with exit code %d (%s)", c.spec.Name, status.ExitCode, status.Reason)})
+			Text: fmt.Sprintf("container %s ended with exit code %d (%s)%s", c.spec.Name, status.ExitCode, status.Reason, because(status.Detail))})
 	}
 	m.down(in, c, status)
+}
+
+// because is what is behind something, to be added to it.
+func because(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return ": " + detail
 }
 
 // down records that a container does not run, and when it may start again.

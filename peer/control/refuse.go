@@ -126,8 +126,8 @@ func (m *Machine) crashed(in *instance, c *container) {
 	if in.stopping || c.failures < mostCrashes || m.refusals[key] != nil {
 		return
 	}
-	m.refuse(key, refusal{soft: true, reason: fmt.Sprintf("CrashLoop: container %s ended %d times in a row, last with exit code %d (%s)",
-		c.spec.Name, c.failures, c.exitCode, c.reason)})
+	m.refuse(key, refusal{soft: true, reason: fmt.Sprintf("CrashLoop: container %s ended %d times in a row, last with exit code %d (%s)%s",
+		c.spec.Name, c.failures, c.exitCode, c.reason, because(c.detail))})
 }
 
 // cannotRun says whether a failure is about this peer or the spec, so that trying again here soon is pointless.

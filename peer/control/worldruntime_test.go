@@ -103,6 +103,9 @@ func (w *world) exit(args []string) error {
 		if code == 0 {
 			s.Reason = "Completed"
 		}
+		if len(args) > 2 && args[2] == "storage" {
+			s.Reason, s.Detail = "StorageExceeded", "container web wrote more than its limit of ephemeral-storage, 10Mi"
+		}
 		w.machine.Step(Exited{*s})
 	})
 	return err

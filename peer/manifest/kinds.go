@@ -240,7 +240,8 @@ type volume struct {
 }
 
 type emptyDir struct {
-	_ struct{} `later:"medium sizeLimit"`
+	_         struct{}  `later:"medium"`
+	SizeLimit *Quantity `json:"sizeLimit"`
 }
 
 type containerSecurity struct {

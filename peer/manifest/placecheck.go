@@ -102,8 +102,6 @@ func (c *container) checkResources(p place) {
 				at.fault("%s is not a whole number", q.text)
 			case name == "pids" && list.name == "limits" && q.milli == 0:
 				at.fault("must be at least 1")
-			case name == "ephemeral-storage" && list.name == "limits":
-				at.warn("counts where replicas are placed, but nothing stops a container that writes more")
 			}
 		}
 	}

@@ -232,6 +232,7 @@ func (c *container) spec(pod *podSpec) runtime.Container {
 			CPURequestMillis: c.request("cpu").Millis(),
 			MemoryBytes:      c.Resources.Limits["memory"].Whole(),
 			Pids:             c.Resources.Limits["pids"].Whole(),
+			StorageBytes:     c.Resources.Limits["ephemeral-storage"].Whole(),
 		},
 		Readiness: c.probeSpec(c.ReadinessProbe),
 		Liveness:  c.probeSpec(c.LivenessProbe),
@@ -243,7 +244,7 @@ func (c *container) spec(pod *podSpec) runtime.Container {
 		spec.Ports = append(spec.Ports, runtime.Port{Name: p.Name, Number: uint16(p.ContainerPort), Protocol: p.Protocol})
 	}
 	for _, m := range c.VolumeMounts {
-		spec.Mounts = append(spec.Mounts, runtime.Mount{Volume: m.Name, Path: m.MountPath, ReadOnly: m.ReadOnly})
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Volume: m.Name, Path: m.MountPath, ReadOnly: m.ReadOnly, VolumeBytes: pod.volumeBytes(m.Name)})
 	}
 	if s := c.SecurityContext; s != nil {
 		spec.ReadOnlyRoot = s.ReadOnlyRootFilesystem
@@ -252,6 +253,16 @@ func (c *container) spec(pod *podSpec) runtime.Container {
 	spec.User = userText(pod, c)
 	expand(&spec)
 	return spec
+}
+
+// volumeBytes is how much a volume may hold; 0 for as much as there is.
+func (s *podSpec) volumeBytes(name string) int64 {
+	for _, v := range s.Volumes {
+		if v.Name == name && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
+			return v.EmptyDir.SizeLimit.Whole()
+		}
+	}
+	return 0
 }
 
 // userText is "uid" or "uid:gid"; empty for the image's own. A group alone is group of root, as in Kubernetes.

@@ -42,10 +42,17 @@ func (r *Runtime) ended(in *instance, c *container, code int) {
 	defer close(c.ended)
 	c.Status = finished(c.Status, code, oom)
 	c.StartTime = 0
+	in.overEnded(&c.Status)
 	// A failure to write is told at the next verb that writes; a failure to clean up by the next Start, which cleans again.
 	_ = errors.Join(cleaned, r.saveState(c))
-	if !c.stopping && !r.closed {
-		r.tell(r.statusOf(in, c))
+	if !c.stopping {
+		in.untold = append(in.untold, r.statusOf(in, c))
+	}
+	if r.lastEnded(in) && !r.closed {
+		for _, status := range in.untold {
+			r.tell(status)
+		}
+		in.untold = nil
 	}
 }
 

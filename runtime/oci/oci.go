@@ -53,6 +53,10 @@ type instance struct {
 	unbounded  bool // its deadline was lifted in this life
 	furnished  bool // this life has made or checked its network, namespaces and mounts
 	removed    chan struct{}
+
+	busy   int              // calls that make something of it
+	over   string           // it is being brought down, for it wrote too much: which limit it is over
+	untold []runtime.Status // exits that are told when all of it has ended
 }
 
 type container struct {
@@ -102,9 +106,10 @@ func New(config Config, exited func(runtime.Status)) (*Runtime, error) {
 	if err := r.adopt(); err != nil {
 		return fail(err)
 	}
-	r.workers.Add(2)
+	r.workers.Add(3)
 	go r.report()
 	go r.keepBounds()
+	go r.keepStorage()
 	return r, nil
 }
 

@@ -135,6 +135,9 @@ func script(p runtimetest.Program) runtime.Container {
 	default:
 		lines = append(lines, "trap 'exit 143' TERM")
 	}
+	if p.Writes > 0 {
+		lines = append(lines, fmt.Sprintf("head -c %d /dev/zero >/big", p.Writes))
+	}
 	for _, line := range p.Print {
 		lines = append(lines, "echo "+line)
 	}
@@ -302,6 +305,7 @@ func TestConformance(t *testing.T) {
 				return rt
 			},
 			Now:       supervise.Uptime,
+			Measure:   func() { w.rt.Measure() },
 			Container: script,
 			Kill: func(status runtime.Status) {
 				if err := unix.Kill(status.PID, unix.SIGKILL); err != nil {

@@ -44,6 +44,11 @@ func (r *Runtime) Prepare(ctx context.Context, spec runtime.Spec) (netip.Addr, e
 	if err != nil {
 		return netip.Addr{}, wrap("prepare", subject, err)
 	}
+	done, err := r.work(in)
+	if err != nil {
+		return netip.Addr{}, wrap("prepare", subject, err)
+	}
+	defer done()
 	if err := r.resolve(ctx, in); err != nil {
 		return netip.Addr{}, wrap("prepare", subject, err)
 	}

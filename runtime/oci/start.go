@@ -26,6 +26,11 @@ func (r *Runtime) Start(ctx context.Context, id runtime.InstanceID, name string,
 	if err != nil {
 		return runtime.Status{}, wrap("start", subject, err)
 	}
+	done, err := r.work(in)
+	if err != nil {
+		return runtime.Status{}, wrap("start", subject, err)
+	}
+	defer done()
 	if status, done, err := r.mayStart(in, c, generation); done {
 		return status, wrap("start", subject, err)
 	}

@@ -32,6 +32,7 @@ type Behaviour struct {
 	ExitCode   int
 	IgnoreTerm bool     // Stop has to wait for all its grace
 	Print      []string // lines written at the start
+	Writes     int64    // bytes on disk, at the start
 	Exec       func(command []string) (exitCode int, output []byte)
 }
 
@@ -242,6 +243,34 @@ func (m *Machine) Exit(id runtime.InstanceID, name string, code int) bool {
 // OOM ends a running container for lack of memory. It says whether there was one.
 func (m *Machine) OOM(id runtime.InstanceID, name string) bool {
 	return m.finish(id, name, 0, 137, "OOMKilled")
+}
+
+// Measure ends the instances of which a container wrote more than its limit of storage.
+func (m *Machine) Measure() {
+	m.mu.Lock()
+	over := map[runtime.InstanceID]string{}
+	for id, in := range m.instances {
+		for _, c := range in.spec.Containers {
+			if most := c.Limits.StorageBytes; most > 0 && m.running(id, c.Name) != nil && in.containers[c.Name].does.Writes > most {
+				over[id] = fmt.Sprintf("container %s wrote more than %dMi", c.Name, most>>20)
+			}
+		}
+	}
+	m.mu.Unlock()
+	for id, detail := range over {
+		for _, c := range m.instances[id].spec.Containers {
+			m.exceed(id, c.Name, detail)
+		}
+	}
+}
+
+func (m *Machine) exceed(id runtime.InstanceID, name, detail string) {
+	m.mu.Lock()
+	if c := m.running(id, name); c != nil {
+		c.status.Detail = detail
+	}
+	m.mu.Unlock()
+	m.finish(id, name, 0, 137, "StorageExceeded")
 }
 
 // Print adds a line to the output of a running container. It says whether there was one.

@@ -17,6 +17,7 @@ type Program struct {
 	Exits      bool
 	ExitCode   int
 	IgnoreTerm bool
+	Writes     int64 // bytes below its root, before it prints
 }
 
 // Harness is a Runtime under test.
@@ -30,6 +31,8 @@ type Harness struct {
 	Now func() time.Duration
 	// Kill ends a running container from outside with SIGKILL.
 	Kill func(status runtime.Status)
+	// Measure looks now at what instances wrote.
+	Measure func()
 }
 
 // patience bounds every wait of the suite.
@@ -46,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Remove", (*suite).remove}, {"Unknown", (*suite).unknown}, {"Exec", (*suite).exec}, {"Logs", (*suite).logs},
 		{"Follow", (*suite).follow}, {"Adopt", (*suite).adopt}, {"Several", (*suite).several},
 		{"Deadline", (*suite).deadline}, {"DeadlineOfTheDead", (*suite).deadlineOfTheDead}, {"Bounded", (*suite).bounded},
+		{"Storage", (*suite).storage},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) {

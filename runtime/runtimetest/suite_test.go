@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 			}
 			return runtimetest.Behaviour{
 				Exits: p.Exits, ExitCode: p.ExitCode, ExitAfter: 5 * time.Millisecond,
-				IgnoreTerm: p.IgnoreTerm, Print: p.Print,
+				IgnoreTerm: p.IgnoreTerm, Print: p.Print, Writes: p.Writes,
 			}
 		})
 		return runtimetest.Harness{
@@ -35,7 +35,8 @@ func TestConformance(t *testing.T) {
 				args, _ := json.Marshal(p)
 				return runtime.Container{Image: "test", Args: []string{string(args)}}
 			},
-			Kill: func(status runtime.Status) { machine.Exit(status.Instance, status.Container, 137) },
+			Measure: machine.Measure,
+			Kill:    func(status runtime.Status) { machine.Exit(status.Instance, status.Container, 137) },
 		}
 	})
 }
