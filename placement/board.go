@@ -43,9 +43,10 @@ type board struct {
 	grounds map[string]*ground
 	book    *ruleBook
 
-	place []int32 // of wanted: index of its peer, or nowhere
-	rule  []Rule  // of wanted
-	turns         // who else had to do with it
+	shared load    // all that is shared out
+	place  []int32 // of wanted: index of its peer, or nowhere
+	rule   []Rule  // of wanted
+	turns          // who else had to do with it
 }
 
 // stay is where a wanted replica stays or is waited for, as its own incumbents have it.

@@ -51,7 +51,7 @@ type asking struct {
 	seed     *seed
 	ground   *ground
 	terms    *terms
-	load     load
+	load     burden
 	needs    Resources // the least that must be left
 	replicas uint64    // of its workload
 	avoid    int32     // the peer where it is and fails, or nowhere
@@ -90,7 +90,7 @@ func (r *round) ask(i int32) *asking {
 	r.turnTo(r.groups.of[i])
 	r.sow()
 	a := &r.asked
-	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: r.loads[i], avoid: nowhere}
+	*a = asking{i: i, w: w, seed: r.seedAt(i), ground: r.groundOf(i), terms: r.termsOf(i), load: r.burdenOf(r.loads[i]), avoid: nowhere}
 	a.needs = w.Request.needs()
 	a.replicas = uint64(len(r.groups.members[r.group]))
 	if s := &r.stay[i]; s.peer != nowhere && s.soft {
@@ -171,7 +171,7 @@ func (r *round) judge(a *asking, peer int32, hash uint64) candidate {
 		c.cost = int64(a.ground.cost[peer])
 	}
 	if r.manner == byHash {
-		c.growth = s.growth(a.load)
+		c.growth = s.growth(&a.load)
 	} else {
 		c.waste = waste(s.left.less(a.w.Request), r.peers[peer].Room)
 	}

@@ -238,7 +238,7 @@ func (d *displacing) carryOut(a *asking, o *option) {
 	d.place[a.i], d.rule[a.i] = o.peer, Displaces
 	d.count[o.peer]++
 	d.put(a.i, o.peer, false)
-	s.load = s.load.plus(a.load)
+	s.load = s.load.plus(a.load.load)
 	d.extra[o.peer] = d.extra[o.peer].less(a.w.Request)
 	now := s.left
 	s.left = now.least(now.plus(d.extra[o.peer]).plus(coming))

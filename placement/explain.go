@@ -212,8 +212,8 @@ func (e *explanation) lesser(i int32) (Rule, string) {
 	case e.tier(i) > e.tier(there):
 		return HasShare, fmt.Sprintf("has %d of the workload's %d replicas, %s has %d", e.count[i], e.replicas, e.nameOf(there), e.count[there])
 	}
-	with := loadOf(e.w.Request)
-	if e.assigned.Rule == Hash && e.sites[i].growth(with) > e.sites[there].growth(with) {
+	with := e.burdenOf(loadOf(e.w.Request))
+	if e.assigned.Rule == Hash && e.sites[i].growth(&with) > e.sites[there].growth(&with) {
 		return HasShare, fmt.Sprintf("would have %s of its fair share of all load, %s %s", e.loadText(i), e.nameOf(there), e.loadText(there))
 	}
 	return Later, ""

@@ -71,6 +71,7 @@ func (b *board) shareOut() {
 	for i := range b.sites {
 		b.sites[i].fair, b.sites[i].load = asked.of(rooms[i], all), load{}
 	}
+	b.shared = asked
 }
 
 // roomFor is a peer's room as it counts for its share.
@@ -98,26 +99,44 @@ func (s *site) surplus(with load) int {
 	return 1 + int(max(beyond, 0)/step)
 }
 
+// burden is a load as it counts for the balance: what part it is of all there is to share out, of CPU and of memory. They are in proportion
+// only, the larger between 2^19 and 2^20.
+type burden struct {
+	load
+	cpuPart, memoryPart int64
+}
+
+// burdenOf weighs a load.
+func (b *board) burdenOf(with load) burden {
+	cpu, memory := portion(mostLoad, with.cpuMillis, b.shared.cpuMillis), portion(mostLoad, with.memoryKiB, b.shared.memoryKiB)
+	if surplus := bits.Len64(uint64(max(cpu, memory))) - 20; surplus > 0 {
+		cpu, memory = cpu>>surplus, memory>>surplus
+	}
+	return burden{with, cpu, memory}
+}
+
 // mostGrowth is that of a load beyond all measure.
 const mostGrowth = 1 << 62
 
-// growth is by how much a load adds to the sum, over CPU and memory, of the cubes of a peer's load as a part of its fair one. To choose where it is
-// least evens out both at once: what is full of CPU is given what asks for memory (vector scheduling in the L3 norm; Azar, Cohen, Kamara,
-// Shepherd 2013).
-func (s *site) growth(with load) int64 {
-	after := s.load.plus(with)
+// growth is by how much a load adds to the sum, over all peers and over CPU and memory, of a peer's share times the cube of its load as a part of
+// that share. To choose where it is least evens out both at once: what is full of CPU is given what asks for memory (vector scheduling in the L3
+// norm; Azar, Cohen, Kamara, Shepherd 2013), and peers of all sizes are filled alike.
+func (s *site) growth(with *burden) int64 {
+	after := s.load.plus(with.load)
 	cpu, memory := ratio(after.cpuMillis, s.fair.cpuMillis), ratio(after.memoryKiB, s.fair.memoryKiB)
 	if cpu > mostCubed || memory > mostCubed {
 		return mostGrowth
 	}
-	return cube(cpu) - cube(ratio(s.load.cpuMillis, s.fair.cpuMillis)) + cube(memory) - cube(ratio(s.load.memoryKiB, s.fair.memoryKiB))
+	return with.cpuPart*rise(ratio(s.load.cpuMillis, s.fair.cpuMillis), cpu) + with.memoryPart*rise(ratio(s.load.memoryKiB, s.fair.memoryKiB), memory)
 }
 
 // mostCubed is the largest ratio that is told from larger ones.
 const mostCubed = 100 * whole
 
-// cube is in thousandths of millionths, so that little growths differ.
-func cube(ratio int64) int64 { return ratio * ratio / whole * ratio / (whole / 1000) }
+// rise is that of the cube of a ratio, for each step that the ratio rises, in millionths.
+func rise(before, after int64) int64 {
+	return (before*before + before*after + after*after) / whole
+}
 
 // mostRatio is the ratio of something to nothing.
 const mostRatio = 1 << 30

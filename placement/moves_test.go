@@ -212,3 +212,15 @@ func TestMovesFew(t *testing.T) {
 		}
 	}
 }
+
+// TestSizesFilledAlike: of peers of all sizes, from 60 to 92 % full, each is given its share, within as much as one replica comes to.
+func TestSizesFilledAlike(t *testing.T) {
+	for seed := range uint64(4) {
+		b := settled(full(11 * seed))
+		for i := range b.sites {
+			if share := b.sites[i].fullness(load{}); share < whole*9/10 || share > whole*11/10 {
+				t.Errorf("seed %d: a peer of %dm has %d millionths of its share", 11*seed, b.peers[i].Room.CPUMillis, share)
+			}
+		}
+	}
+}
