@@ -50,8 +50,12 @@ func TestMain(m *testing.M) {
 //	kill-writes PEER KILLS FILE         write to PEER while its program is killed KILLS times; FILE names what was acknowledged
 //	holds PEERS FILE                    wait until PEERS hold all that FILE names
 //	forge VARIABLE PART TICKET          set VARIABLE to TICKET with another PART: secret, id, expires or cluster
-//	watch-alone WORKLOAD, was-alone     from one to the other never two containers of WORKLOAD ran at once, on all peers together
+//	watch-alone WORKLOAD, was-alone     from one to the other never two containers of WORKLOAD ran at once, on all peers together;
+//	                                    was-alone SPAN: for no longer than that
 //	program PEER stop|continue          SIGSTOP, SIGCONT to the agent's main process of PEER
+//	suspend PEER, wake PEER             the same to every process of PEER, of containers too; these wake first
+//	kill-guard PEER [for-good]          SIGKILL to the process of PEER that keeps deadlines; wait until there is another one;
+//	                                    for-good: do not wait, for nobody can start one
 //	away PEER WORKLOAD                  wait until WORKLOAD is ready on another peer than PEER
 //	nothing-left                        nothing of the testnet remains
 func TestMachine(t *testing.T) {
@@ -71,6 +75,7 @@ func TestMachine(t *testing.T) {
 			"untouched": untouched, "kill-container": killContainer, "kill-keeper": killKeeper, "set": set, "nothing-left": nothingLeft,
 			"build": others.build(t), "install": install, "signed": signed,
 			"watch-alone": watchAlone, "was-alone": wasAlone, "away": away, "program": program,
+			"suspend": suspend, "wake": wake, "kill-guard": killGuard,
 			"kill-writes": killWrites, "holds": holds, "forge": forge,
 		},
 	})
