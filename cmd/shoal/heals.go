@@ -84,6 +84,9 @@ func (a *app) printHeal(h *api.Heal) error {
 		}
 		fmt.Fprintf(a.stdout, "  stopped %s on %s: %s%s\n", e.Replica, e.Peer, e.Text, because)
 	}
+	if len(h.Short) > 0 {
+		fmt.Fprintf(a.stdout, "  and more on %s: only the newest stops are kept\n", strings.Join(h.Short, ", "))
+	}
 	return nil
 }
 

@@ -16,7 +16,8 @@ type Heal struct {
 	Twice     []RanTwice     `json:"twice"`
 	Conflicts []HealConflict `json:"conflicts"`
 	Stopped   []Event        `json:"stopped"`
-	More      int            `json:"more,omitempty"` // what ran twice beyond those listed
+	More      int            `json:"more,omitempty"`  // what ran twice beyond those listed
+	Short     []string       `json:"short,omitempty"` // peers that stopped more than is listed
 }
 
 // HealedPeer is one that was lost and is back.
@@ -55,7 +56,7 @@ func (s *Server) serveHeals(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v *view) healed(h *control.Heal) Heal {
-	out := Heal{Began: h.Began.UTC(), Ended: orMissing(h.Ended), Peers: []HealedPeer{}, Twice: []RanTwice{}, Conflicts: []HealConflict{}, Stopped: []Event{}, More: h.More}
+	out := Heal{Began: h.Began.UTC(), Ended: orMissing(h.Ended), Peers: []HealedPeer{}, Twice: []RanTwice{}, Conflicts: []HealConflict{}, Stopped: []Event{}, More: h.More, Short: h.Short}
 	name := func(id crdt.PeerID, known string) string {
 		if _, ok := v.names[id]; ok || known == "" {
 			return v.name(id)

@@ -121,7 +121,7 @@ func (m *Machine) leftAlone(key crdt.Key) bool {
 func (m *Machine) end(in *instance, reason, text string) {
 	in.stopping, in.tries, in.retryAt = true, 0, 0
 	m.rowDirty = true
-	m.noteReplica(in, Note{Reason: reason, Text: text})
+	in.ends = m.noteReplica(in, Note{Reason: reason, Text: text})
 }
 
 // take admits an instance that the plan puts here, unless it is held already or does not fit (P6).

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"shoal/crdt"
-	"shoal/peer/wire"
 	"shoal/placement"
 	"shoal/runtime"
 )
@@ -24,8 +23,9 @@ type Heal struct {
 	Peers     []HealedPeer
 	Twice     []RanTwice // by replica
 	Conflicts []HealedConflict
-	Stopped   []Note // in the order in which it happened
-	More      int    // what ran twice beyond the bound
+	Stopped   []Note   // in the order in which it happened
+	More      int      // what ran twice beyond the bound
+	Short     []string // names of peers that stopped more than is listed
 }
 
 // HealedPeer is one that was lost and is back.
@@ -88,15 +88,10 @@ type healing struct {
 	last      time.Duration                // when the last peer came back
 	before    []placement.Assignment       // the plan until then
 	back      map[crdt.PeerID]bool         // who came back
+	lost      map[crdt.PeerID]time.Time    // when each of these was lost
 	twice     map[placement.ReplicaID]int  // in Twice
 	of        map[crdt.PeerID]map[int]bool // open entries of Twice in which a peer is
 	conflicts map[crdt.Key]bool
-}
-
-// ran is a copy of a replica that ran on a peer. Times are by this peer's clock; until is zero while it runs.
-type ran struct {
-	peer        crdt.PeerID
-	from, until time.Time
 }
 
 func (m *Machine) resumeHeals(records map[string][]byte) {
@@ -143,12 +138,12 @@ func (m *Machine) healBack(id crdt.PeerID) {
 	}
 	if h.now == nil {
 		h.now = &healing{Heal: Heal{Began: m.now.Wall}, began: m.now.Elapsed, before: m.planner.plan.Assignments, back: map[crdt.PeerID]bool{},
-			twice: map[placement.ReplicaID]int{}, of: map[crdt.PeerID]map[int]bool{}, conflicts: map[crdt.Key]bool{}}
+			lost: map[crdt.PeerID]time.Time{}, twice: map[placement.ReplicaID]int{}, of: map[crdt.PeerID]map[int]bool{}, conflicts: map[crdt.Key]bool{}}
 		for _, d := range h.disputed {
 			h.now.conflicts[d.key] = h.now.conflicts[d.key] || m.now.Elapsed-d.at < healQuiet
 		}
 	}
-	h.now.last, h.now.back[id] = m.now.Elapsed, true
+	h.now.last, h.now.back[id], h.now.lost[id] = m.now.Elapsed, true, lost
 	h.now.Peers = append(slices.DeleteFunc(h.now.Peers, func(p HealedPeer) bool { return p.Peer == id }),
 		HealedPeer{Peer: id, Name: m.peerName(id), Lost: lost, Back: m.now.Wall})
 	if m.members[id].fresh {
@@ -174,7 +169,7 @@ func (m *Machine) healRow(id crdt.PeerID) {
 	}
 	for _, i := range slices.Sorted(maps.Keys(h.of[id])) {
 		if _, runs := r.runs(h.Twice[i].Replica); !runs {
-			h.over(i, id, m.now.Wall)
+			h.over(i, id, m.endedThere(id, h.Twice[i].Replica))
 		}
 	}
 	if !h.back[id] {
@@ -188,57 +183,21 @@ func (m *Machine) healRow(id crdt.PeerID) {
 		if !runs || in.Arriving || since.After(began) {
 			continue
 		}
-		if other, known := m.stayed(in.Replica); known {
+		if other, known := m.stayed(in.Replica, h.lost[id]); known {
 			m.healTwice(in.Replica, other, ran{peer: id, from: m.localTime(id, since, 1)})
 		}
 	}
 }
 
-// healTold takes what a peer that came back says it stopped before its row came here.
-func (m *Machine) healTold(id crdt.PeerID) {
-	h := m.heals.now
-	events := newestEvents(m.rows[id].observation.Events)
-	began := m.localTime(id, h.Began.Add(-healSlack), -1)
-	since := map[string]time.Time{}
-	for i := range events {
-		e := &events[i]
-		at := fromMillis(e.At)
-		if e.Reason == "Scheduled" {
-			since[e.Replica] = at
-		}
-		replica := placement.ReplicaID(e.Replica)
-		if e.Reason != "Moved" && e.Reason != "Stopped" || at.Before(began) || since[e.Replica].After(began) {
-			continue
-		}
-		if _, runs := m.rows[id].runs(replica); runs {
-			continue
-		}
-		if other, known := m.stayed(replica); known {
-			m.healTwice(replica, other, ran{id, m.localTime(id, since[e.Replica], 1), m.localTime(id, at, 1)})
+// endedThere is when a peer ended a replica that its new row does not have running any more.
+func (m *Machine) endedThere(id crdt.PeerID, replica placement.ReplicaID) time.Time {
+	at := m.now.Wall
+	for of, r := range m.ranOf(id, m.rows[id].observation) {
+		if of == replica && r.until.Before(at) {
+			at = r.until
 		}
 	}
-}
-
-// healGone notes what a peer that stayed in touch runs no more by its new row: one that comes back may say only later that it ran it too.
-func (m *Machine) healGone(id crdt.PeerID, old *row, read *said) {
-	h := &m.heals
-	if h.now == nil && len(h.lost) == 0 || h.with(id) {
-		return
-	}
-	if len(h.gone) >= mostTwice {
-		maps.DeleteFunc(h.gone, func(_ placement.ReplicaID, r ran) bool { return m.now.Wall.Sub(r.until) > healSlack })
-	}
-	now := row{said: read}
-	for i := range old.incumbents {
-		replica := old.incumbents[i].Replica
-		if !old.running(i) || i < len(now.incumbents) && now.incumbents[i].Replica == replica && now.running(i) {
-			continue
-		}
-		if _, runs := now.runs(replica); !runs && len(h.gone) < mostTwice {
-			since, _ := old.runsSince(i)
-			h.gone[replica] = ran{id, m.localTime(id, since, 1), m.now.Wall}
-		}
-	}
+	return at
 }
 
 func later(a, b time.Time) time.Time {
@@ -261,11 +220,6 @@ func (r *row) runs(replica placement.ReplicaID) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// running says whether a container of an instance runs.
-func (r *row) running(i int) bool {
-	return slices.ContainsFunc(r.observation.Instances[i].Containers, func(c wire.Container) bool { return phaseOf(c.Phase) == runtime.Running })
-}
-
 // runsSince says the same of one instance. What has lost its power does not run, although its peer still has it.
 func (r *row) runsSince(i int) (since time.Time, runs bool) {
 	for _, c := range r.observation.Instances[i].Containers {
@@ -279,8 +233,9 @@ func (r *row) runsSince(i int) (since time.Time, runs bool) {
 	return later(since, r.incumbents[i].Since), runs
 }
 
-// stayed is the copy of a replica on the peer in touch that had it by the plan until the reunion, if it runs there or did when that began.
-func (m *Machine) stayed(replica placement.ReplicaID) (ran, bool) {
+// stayed is the copy of a replica on the peer in touch that had it by the plan until the reunion, if it runs there or did since another was
+// lost.
+func (m *Machine) stayed(replica placement.ReplicaID, lost time.Time) (ran, bool) {
 	h := m.heals.now
 	at, found := slices.BinarySearchFunc(h.before, replica, func(a placement.Assignment, id placement.ReplicaID) int {
 		return strings.Compare(string(a.Replica), string(id))
@@ -294,13 +249,17 @@ func (m *Machine) stayed(replica placement.ReplicaID) (ran, bool) {
 		}
 	}
 	gone, known := m.heals.gone[replica]
-	return gone, known && !h.back[gone.peer] && !gone.until.Before(h.Began.Add(-healSlack))
+	return gone, known && !h.back[gone.peer] && !gone.until.Before(lost)
 }
 
-// healTwice notes that two peers run one replica, or ran it until one of them stopped it.
+// healTwice notes that two peers run one replica, or ran it at once until one of them stopped it.
 func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
 	h := m.heals.now
-	if _, known := h.twice[replica]; known {
+	from, first := later(stayed.from, back.from), stayed
+	if stayed.until.IsZero() || !back.until.IsZero() && back.until.Before(stayed.until) {
+		first = back
+	}
+	if _, known := h.twice[replica]; known || !first.until.IsZero() && !first.until.After(from) {
 		return
 	}
 	if len(h.Twice) == mostTwice {
@@ -311,18 +270,15 @@ func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
 	h.twice[replica] = n
 	peers := [2]crdt.PeerID{stayed.peer, back.peer}
 	h.Twice = append(h.Twice, RanTwice{Replica: replica, Peers: peers, Names: [2]string{m.peerName(peers[0]), m.peerName(peers[1])},
-		From: later(stayed.from, back.from)})
+		From: from})
 	for _, r := range [2]ran{stayed, back} {
 		if h.of[r.peer] == nil {
 			h.of[r.peer] = map[int]bool{}
 		}
 		h.of[r.peer][n] = true
 	}
-	for _, r := range [2]ran{stayed, back} {
-		if !r.until.IsZero() {
-			h.over(n, r.peer, r.until)
-			return
-		}
+	if !first.until.IsZero() {
+		h.over(n, first.peer, first.until)
 	}
 }
 
@@ -391,12 +347,7 @@ func (m *Machine) receipt() Heal {
 			r.Conflicts = append(r.Conflicts, m.healedConflict(key, dispute(&o.merged)))
 		}
 	}
-	for _, n := range m.Notes() {
-		moved := n.Reason == "Moved" && m.heals.ranTwice(placement.ReplicaID(n.Replica))
-		if (moved || n.Reason == "Stopped" || n.Reason == "LeaseLost") && !n.At.Before(h.Began.Add(-healSlack)) && len(r.Stopped) < mostHealed {
-			r.Stopped = append(r.Stopped, n)
-		}
-	}
+	r.Stopped, r.Short = m.healStops(h)
 	return r
 }
 

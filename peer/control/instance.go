@@ -74,6 +74,10 @@ type instance struct {
 	wasReady  bool // as last observed
 	dormant   bool // adopted when none of it ran, and not started since
 
+	ranSince time.Time // since when it runs, or ran until it was ended; zero when that was told
+	ranUntil time.Time // since when nothing of it runs
+	ends     Note      // why it is ended
+
 	withheld   bool          // it needs a lease and has none: nothing of it may run
 	waits      string        // what it lacks then, for people
 	leaseGrace time.Duration // how long a container gets to end by itself when the lease is about to end

@@ -116,7 +116,7 @@ func (m *Machine) noteWithheld(in *instance) {
 	case !in.withheld:
 		m.noteReplica(in, Note{Reason: "Leased", Text: "holds its lease"})
 	case in.active():
-		m.noteReplica(in, Note{Warning: true, Reason: "LeaseLost", Text: "stops, for its lease is about to end: " + m.leaseText(in)})
+		in.ends = m.noteReplica(in, Note{Warning: true, Reason: "LeaseLost", Text: "stops, for its lease is about to end: " + m.leaseText(in)})
 	}
 }
 

@@ -163,6 +163,8 @@ type Machine struct {
 	notes       noteLog
 	happened    happened
 	heals       heals
+	ran         []wire.Ran // what was ended here lately, for this peer's row
+	ranCut      int64      // see wire.Observation.RanCut
 	version     uint64
 	touched     bool // a reader could see a change since the last flush
 

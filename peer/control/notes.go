@@ -107,13 +107,14 @@ func (m *Machine) note(n Note) {
 	m.touched = true
 }
 
-// noteReplica notes something about a replica held here.
-func (m *Machine) noteReplica(in *instance, n Note) {
+// noteReplica notes something about a replica held here, and returns that with its cause.
+func (m *Machine) noteReplica(in *instance, n Note) Note {
 	n.Object, n.Replica, n.Peer = in.workload(), string(in.record.Replica), m.self
 	if n.Cause == "" {
 		n.Cause = m.causeOf(in, n.Reason)
 	}
 	m.note(n)
+	return n
 }
 
 // noteReadiness notes when an instance becomes ready, or no longer is although it should.

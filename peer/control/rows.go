@@ -94,9 +94,7 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 	} else if !samePlanning(r.said, read) {
 		m.moved(peer)
 	}
-	if r.said != nil {
-		m.healGone(peer, r, read)
-	}
+	m.healGone(peer, read)
 	*r = row{version: version, at: m.now.Elapsed, said: read}
 	m.healRow(peer)
 	m.heardHanding(peer, read.observation.Handing)
@@ -133,6 +131,7 @@ func (m *Machine) observe() {
 	for _, id := range m.heldIDs {
 		in := m.held[id]
 		m.noteReadiness(in)
+		m.noteRun(in)
 		in.wasYoung = in.young(m.now.Elapsed)
 		o.Instances = append(o.Instances, m.observed(in))
 	}
@@ -145,6 +144,7 @@ func (m *Machine) observe() {
 	o.Handing = m.handing()
 	o.Applied, o.Mark, o.MarkDigest = m.floorRow()
 	o.Events = m.happened.own
+	o.Ran, o.RanCut = m.ranLately()
 	body := wire.EncodeObservation(*o)
 	if m.body != nil && bytes.Equal(body, m.body) {
 		return

@@ -98,7 +98,7 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	trip SITE NAME                       the code fails there from now on; trip: no more
 //	resolve NAME [PATH VALUE]            writes a field having seen all, or ends the orphans of a dead object
 //	acks N NAME k=v…  ack PEER           apply, asking for acknowledgements; one comes for the last write
-//	row NAME … serves REPLICA REVISION  event REPLICA REASON TEXT CAUSE
+//	row NAME … serves REPLICA REVISION  event REPLICA REASON TEXT CAUSE  ended REPLICA FROM UNTIL REASON TEXT CAUSE  cut-short
 //	events heals  explain REPLICA  what-if lose|drain|add|apply|remove …
 //	missed PEER…                         they say that they had lost p1
 //	flap told-missed                     what p1 says of its own flaps, and whom it told since that was last asked that it was lost

@@ -70,6 +70,9 @@ func (w *world) healsVerb([]string) error {
 		for _, n := range h.Stopped {
 			w.print("  stopped %s on %s: %s <- %s", n.Replica, w.machine.peerName(n.Peer), n.Text, n.Cause)
 		}
+		if len(h.Short) > 0 {
+			w.print("  and more on %s", strings.Join(h.Short, ", "))
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"shoal/crdt"
 	"shoal/peer/wire"
@@ -168,6 +169,14 @@ func (w *world) rowWord(o *wire.Observation, args []string) int {
 		n, _ := strconv.ParseInt(args[1], 10, 64)
 		o.Devices = map[string]int64{"example.com/gpu": n}
 		return 2
+	case "ended": // REPLICA FROM UNTIL REASON TEXT CAUSE: it ran there from one span after the start to another
+		from, _ := time.ParseDuration(args[2])
+		until, _ := time.ParseDuration(args[3])
+		o.Ran = append(o.Ran, wire.Ran{Replica: "default/" + args[1], From: epoch.Add(from).UnixMilli(), Until: epoch.Add(until).UnixMilli(),
+			Reason: args[4], Text: args[5], Cause: args[6]})
+		return 7
+	case "cut-short": // it ended more just now than its row can tell
+		o.RanCut = w.wall.UnixMilli()
 	case "softly":
 		o.Refusals = append(o.Refusals, wire.Refusal{Replica: "default/" + args[1],
 			Revision: w.realRevision(args[2]), Reason: args[3], ForMillis: 30_000, Soft: true})

@@ -27,6 +27,18 @@ type Observation struct {
 	Events  []Event          `cbor:"19,keyasint,omitempty"` // the latest, the oldest first
 	Came    int64            `cbor:"21,keyasint,omitempty"` // when it came up or back in touch, if that is not long ago
 	Handing []LeaseTerms     `cbor:"20,keyasint,omitempty"` // of workloads with several lists of witnesses, of which it is one
+	Ran     []Ran            `cbor:"22,keyasint,omitempty"` // what it ended lately, in that order
+	RanCut  int64            `cbor:"23,keyasint,omitempty"` // when the newest ended that is not among these any more
+}
+
+// Ran is a time in which containers of a replica ran on the peer, until it ended them.
+type Ran struct {
+	Replica string `cbor:"1,keyasint"`
+	From    int64  `cbor:"2,keyasint"`
+	Until   int64  `cbor:"3,keyasint"`
+	Reason  string `cbor:"4,keyasint,omitempty"` // as of an Event
+	Text    string `cbor:"5,keyasint,omitempty"`
+	Cause   string `cbor:"6,keyasint,omitempty"`
 }
 
 // LeaseTerms says which conditions for the leases of a workload a witness knows; see peer/lease.

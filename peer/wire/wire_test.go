@@ -93,6 +93,10 @@ func codecs() []codec {
 			Handing:   []LeaseTerms{{Workload: "Deployment/default/db", Terms: []byte{1, 2, 3, 4, 5, 6, 7, 8}}},
 		}, EncodeObservation, DecodeObservation),
 		of("observation", sampleObservation(), EncodeObservation, DecodeObservation),
+		of("observation-ran", Observation{
+			Ran:    []Ran{{Replica: "default/web-0", From: 1_790_000_000_000, Until: 1_790_000_001_000, Reason: "Moved", Text: "moved to p2, where it is ready", Cause: "p2 was out of touch, and both had it"}},
+			RanCut: 1_789_999_999_000,
+		}, EncodeObservation, DecodeObservation),
 		of("observation-floor", Observation{
 			Applied: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Latest: 1_790_000_000_000 << 16, Mark: []byte{8, 7, 6, 5, 4, 3, 2, 1}, MarkDigest: bytes.Repeat([]byte{5}, 32),
 		}, EncodeObservation, DecodeObservation),

@@ -1,0 +1,109 @@
+package heap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/peer/control"
+)
+
+// sighting is when a replica was seen running on two peers at once.
+type sighting struct {
+	first, last time.Duration
+	seen        time.Duration // in all
+}
+
+const lookEach = 100 * time.Millisecond
+
+// sight runs the world for a while, and notes which replicas run on two peers.
+func (w *World) sight(span time.Duration, twice map[string]*sighting) {
+	for end := w.now + span; w.now < end; w.Run(lookEach) {
+		for replica, peers := range w.runningOn() {
+			if len(peers) < 2 {
+				continue
+			}
+			if twice[replica] == nil {
+				twice[replica] = &sighting{first: w.now}
+			}
+			s := twice[replica]
+			s.last, s.seen = w.now, s.seen+lookEach
+		}
+	}
+}
+
+// runningOn lists the peers on which containers of each replica run.
+func (w *World) runningOn() map[string][]string {
+	on := map[string][]string{}
+	for _, p := range w.peers {
+		for id, i := range p.machine.instances {
+			runs := slices.ContainsFunc(i.containers, func(c *simContainer) bool { return running(c.status) })
+			if replica := replicaOf(id); p.powered && runs && !slices.Contains(on[replica], p.Name) {
+				on[replica] = append(on[replica], p.Name)
+			}
+		}
+	}
+	return on
+}
+
+// leased is a workload with a policy for splits.
+func leased(name, annotations string) string {
+	return strings.Replace(Manifest(name, 1, "blue"), "spec:", "  annotations: {"+annotations+"}\nspec:", 1)
+}
+
+// TestReceiptTellsTheTruth loses the power of one peer, cuts the others in two, changes things on both sides and heals: what receipts say
+// ran twice is what did, for as long as it did. What ran under a lease did not, nor what had no power.
+func TestReceiptTellsTheTruth(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := start(t, Options{Seed: seed, Peers: 5, Coded: true})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", webManifest(6, "blue")))
+			must(t, w.Apply("p1", Manifest("shrinks", 4, "blue")))
+			must(t, w.Apply("p2", leased("ledger", `shoal/split: witness, shoal/witnesses: "p1,p2,p3", shoal/exclusive: "true"`)))
+			must(t, w.Apply("p2", leased("office", "shoal/split: home, shoal/home: p1")))
+			rest(t, w, 20*time.Second)
+			twice := map[string]*sighting{}
+			w.LosePower("p4")
+			w.Run(time.Duration(seed) * 5 * time.Second) // not always over when the cut begins
+			w.Split([]string{"p1", "p2"}, []string{"p3", "p5"})
+			w.sight(25*time.Second, twice)
+			must(t, w.Scale("p3", "shrinks", 1))
+			w.sight(10*time.Second, twice)
+			w.Heal()
+			w.sight(2*time.Second, twice)
+			w.Start("p4")
+			w.sight(time.Minute, twice)
+			for _, name := range []string{"p1", "p2", "p3", "p5"} {
+				checkTwice(t, name, w.Core(name).Heals(), twice)
+			}
+			for _, h := range w.Core("p4").Heals() {
+				if len(h.Twice) > 0 {
+					t.Errorf("p4, which had no power, says that %v ran twice", h.Twice)
+				}
+			}
+		})
+	}
+}
+
+func checkTwice(t *testing.T, name string, heals []control.Heal, twice map[string]*sighting) {
+	t.Helper()
+	told := map[string]time.Duration{}
+	for _, h := range heals {
+		for _, r := range h.Twice {
+			told[string(r.Replica)] += r.Until.Sub(r.From)
+		}
+	}
+	for replica, span := range told {
+		if s := twice[replica]; s == nil || (s.seen-span).Abs() > 2*time.Second {
+			t.Errorf("%s: the receipt says that %s ran twice for %v, and it did for %+v", name, replica, span, s)
+		}
+	}
+	for replica, s := range twice {
+		if told[replica] == 0 && s.seen > 2*time.Second {
+			t.Errorf("%s: %s ran twice for %v, and no receipt says so", name, replica, s.seen)
+		}
+	}
+}
