@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,4 +36,31 @@ func TestSigns(t *testing.T) {
 			t.Errorf("%q was read as %v", text, got)
 		}
 	}
+}
+
+// TestSignsOfThisKernel reads what the kernel that runs writes, where it does.
+func TestSignsOfThisKernel(t *testing.T) {
+	const file = "/proc/pressure/cpu"
+	shown := func() float64 {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Skip("this kernel keeps no pressure stall information: it is built without, or booted with psi=0")
+		}
+		var ten, sixty, more float64
+		var total int64
+		if n, err := fmt.Sscanf(string(text), "some avg10=%f avg60=%f avg300=%f total=%d", &ten, &sixty, &more, &total); n != 4 {
+			t.Fatalf("%s holds %q: %v", file, text, err)
+		}
+		return sixty
+	}
+	for range 100 { // it may be renewed between two looks
+		before, got, after := shown(), signs("/", "/proc/pressure").CPUStall, shown()
+		if before == after {
+			if got != before {
+				t.Errorf("%v was read of %v", got, before)
+			}
+			return
+		}
+	}
+	t.Error("it is never the same")
 }
