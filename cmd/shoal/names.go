@@ -79,6 +79,31 @@ func notNamed(arg string) error {
 	return fail(exitUsage, "%q names no object: write TYPE/NAME, like deployment/%s", arg, map[bool]string{true: "web", false: arg}[strings.Contains(arg, "/")])
 }
 
+// parseWorkload reads WORKLOAD: TYPE/NAME, or the name alone where just one workload of the namespace bears it.
+func (a *app) parseWorkload(ctx context.Context, text string) (objectName, error) {
+	if strings.Contains(text, "/") {
+		names, err := parseNames([]string{text})
+		if err != nil {
+			return objectName{}, err
+		}
+		return names[0], nil
+	}
+	var found []objectName
+	for _, kind := range []string{"deployments", "daemonsets"} {
+		r, _ := resourceOf(kind)
+		if slices.Contains(a.namesOf(ctx, r), text) {
+			found = append(found, objectName{r, text})
+		}
+	}
+	switch len(found) {
+	case 0:
+		return objectName{}, fail(exitNotFound, "there is no workload %s in namespace %s", text, a.namespace)
+	case 1:
+		return found[0], nil
+	}
+	return objectName{}, fail(exitUsage, "several workloads are called %s: say which, like %s/%s", text, found[0].Singular, text)
+}
+
 // parseReplica reads REPLICA: NAME, pod/NAME or NAMESPACE/NAME.
 func (a *app) parseReplica(text string) (namespace, name string) {
 	first, rest, ok := strings.Cut(text, "/")

@@ -88,6 +88,7 @@ var deeds = []struct{ name, verb, sum string }{
 	{"replace", "is replaced", "are replaced by a new revision"},
 	{"stop", "stops", "stop"},
 	{"wait", "waits", "wait for their peer"},
+	{"stay", "stays", "stay on a peer that hands over its work"},
 	{"displaced", "makes room", "make room and find no other place"},
 	{"no-place", "finds no place", "find no place any more"},
 	{"pending", "finds no place", "find no place"},
@@ -101,7 +102,7 @@ func (a *app) printForecast(f *api.Forecast, nothing string, asked func(*api.For
 	var unplaced []*api.Foreseen
 	for i := range f.Changes {
 		r := &f.Changes[i]
-		if r.Already && r.Deed == "pending" && !asked(r) {
+		if r.Already && (r.Deed == "pending" || r.Deed == "stay") && !asked(r) {
 			continue
 		}
 		if r.To == "" && r.Deed != "stop" && r.Deed != "wait" {
@@ -171,6 +172,9 @@ func (a *app) unplaced(list []*api.Foreseen) error {
 	}
 	slices.SortStableFunc(list, func(x, y *api.Foreseen) int { return cmp.Compare(x.Workload, y.Workload) })
 	lines := []string{fmt.Sprintf("%d replicas have no place:", len(list))}
+	if !slices.ContainsFunc(list, func(r *api.Foreseen) bool { return r.Deed != "stay" }) {
+		lines[0] = fmt.Sprintf("%d replicas have no other place:", len(list))
+	}
 	for i, r := range list {
 		if i > 0 && list[i-1].Workload == r.Workload {
 			continue

@@ -13,20 +13,20 @@ import (
 func newRing(a *app) *cobra.Command {
 	var output string
 	c := &cobra.Command{
-		Use:   "ring TYPE/NAME",
+		Use:   "ring WORKLOAD",
 		Short: "Show the hash order of a workload's replicas",
 		Long: `Show the hash order of a workload's replicas: to which peers each would go, first to last, if nothing but room and health counted.
 
 Every replica has an order of its own. Where it really is, marked with *, depends on the rest too: 'shoal why' tells.`,
-		Example: `  shoal ring deployment/web
-  shoal ring deployment/web -o json`,
+		Example: `  shoal ring web
+  shoal ring daemonset/log -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			names, err := parseNames(args)
+			o, err := a.parseWorkload(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			path := ownGroup + "ring/" + names[0].Kind + "/" + a.namespace + "/" + names[0].name
+			path := ownGroup + "ring/" + o.Kind + "/" + a.namespace + "/" + o.name
 			return a.ask(c, output, call{method: "GET", path: path}, a.printRing)
 		},
 	}

@@ -21,7 +21,8 @@ func newWhatIf(a *app) *cobra.Command {
 
 The peer carries out the plan in its head until nothing changes any more. What is shown is what really happens when it comes to it, as
 long as nothing else changes; of what moves later, for the balance alone, only how much. A peer that joins has a key of its own, by which replicas
-find it: about how much goes to it is known, which ones is not. With exit code 5 something that runs now would find no place.`,
+find it: about how much goes to it is known, which ones is not. With exit code 5 something that runs now would find no
+place, or stay on a peer that is to hand it over.`,
 		Example: `  shoal what-if --lose p3
   shoal what-if --lose p3,p4
   shoal what-if --add p9=4,8Gi,zone=b

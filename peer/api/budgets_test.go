@@ -117,7 +117,7 @@ func TestEvictionsAtOnce(t *testing.T) {
 		c.apply(webManifest)
 		budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
 		c.apply(strings.Replace(webManifest, "web:1", "slow:2", 1)) // from here on no new instance gets ready
-		time.Sleep(time.Second) // what is asked for is newer than what runs
+		time.Sleep(time.Second)                                     // what is asked for is newer than what runs
 		backend.slow.Store(true)
 		codes := make(chan int)
 		for _, name := range []string{"web-0", "web-1", "web-2"} {

@@ -41,9 +41,9 @@ type Forecast struct {
 	Rounds    int            `json:"rounds"`    // plans that are carried out one after the other
 	Still     bool           `json:"still"`     // nothing changes any more at the end
 	Changes   []Foreseen     `json:"changes"`
-	Later     []Foreseen     `json:"later"`  // what moves then, for the balance alone: as many as this, though which ones may differ
-	Counts    map[string]int `json:"counts"` // of changes, by what becomes of them
-	Unplaced  int            `json:"unplaced"`
+	Later     []Foreseen     `json:"later"`    // what moves then, for the balance alone: as many as this, though which ones may differ
+	Counts    map[string]int `json:"counts"`   // of changes, by what becomes of them
+	Unplaced  int            `json:"unplaced"` // of changes, with those that stay on a peer that is to hand over
 
 	Placements []Placement  `json:"placements"` // of every replica, before what moves later
 	Objects    []PlanObject `json:"objects,omitempty"`
@@ -65,13 +65,13 @@ type PlanObject struct {
 type Foreseen struct {
 	Replica  string `json:"replica"`
 	Workload string `json:"workload"`
-	Deed     string `json:"deed"` // "start", "move", "recover", "replace", "stop", "wait", "pending", "no-place" or "displaced"
+	Deed     string `json:"deed"` // "start", "move", "recover", "replace", "stop", "wait", "stay", "pending", "no-place" or "displaced"
 	From     string `json:"from,omitempty"`
 	To       string `json:"to,omitempty"`
 	Rule     string `json:"rule,omitempty"`
 	By       string `json:"by,omitempty"`      // of one that is displaced: for whom
 	After    string `json:"after,omitempty"`   // how long its lost peer is waited for first
-	Already  bool   `json:"already,omitempty"` // it has no place now, either
+	Already  bool   `json:"already,omitempty"` // it has no place now, either, or its peer hands over already
 	Why      string `json:"why,omitempty"`     // of one without a place
 	Remedy   string `json:"remedy,omitempty"`  // with which it would have one
 }
@@ -238,8 +238,17 @@ func (s *Server) foresee(w http.ResponseWriter, r *http.Request, suppose func(*v
 		f.Counts[item.Deed]++
 		if c.To == "" && c.Deed != placement.Stops && c.Deed != placement.WaitsFor {
 			f.Unplaced++
-			item.Why, item.Remedy = why.why(&c)
+			item.Why, item.Remedy = why.why(c.Workload, c.Replica)
 		}
+		f.Changes = append(f.Changes, item)
+	}
+	for _, c := range answer.Stuck {
+		item := Foreseen{Replica: string(c.Replica), Workload: string(c.Workload), Deed: "stay", From: name(c.Peer), Already: c.Already, Why: c.Budget}
+		if item.Why == "" {
+			item.Why, item.Remedy = why.why(c.Workload, c.Replica)
+		}
+		f.Counts[item.Deed]++
+		f.Unplaced++
 		f.Changes = append(f.Changes, item)
 	}
 	for _, c := range answer.Later {
@@ -280,13 +289,13 @@ type reasons struct {
 	of        map[placement.WorkloadID][2]string
 }
 
-func (r *reasons) why(c *placement.Change) (why, remedy string) {
-	if known, ok := r.of[c.Workload]; ok {
+func (r *reasons) why(workload placement.WorkloadID, replica placement.ReplicaID) (why, remedy string) {
+	if known, ok := r.of[workload]; ok {
 		return known[0], known[1]
 	}
 	f := &r.foresight
-	why = control.PendingText(f.View.Explain(f.Plan, c.Replica), r.name)
-	remedy = f.View.Remedy(f.Plan, c.Replica)
-	r.of[c.Workload] = [2]string{why, remedy}
+	why = control.PendingText(f.View.Explain(f.Plan, replica), r.name)
+	remedy = f.View.Remedy(f.Plan, replica)
+	r.of[workload] = [2]string{why, remedy}
 	return why, remedy
 }

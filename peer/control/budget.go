@@ -151,6 +151,11 @@ func (b *budget) tally(list *wantedList, all []handing) *tally {
 	return t
 }
 
+// keeps says for people that a budget keeps a replica where it is.
+func (b *budget) keeps() string {
+	return fmt.Sprintf("disruption budget %s lets no more go now", b.Key.Name)
+}
+
 // kept lists the replicas that a budget does not let go now.
 func (b *budget) kept(list *wantedList, all []handing) []int {
 	t := b.tally(list, all)
@@ -220,7 +225,7 @@ func (m *Machine) keptBy(in *placement.Incumbent) string {
 	for _, b := range m.budgetsInForce() {
 		for _, slot := range b.kept(m.planner.wantedList, all) {
 			if m.planner.base[slot].Replica == in.Replica && all[slot].from == in.Peer {
-				return fmt.Sprintf("disruption budget %s lets no more go now", b.Key.Name)
+				return b.keeps()
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -27,6 +28,7 @@ type Question struct {
 	spans   []span
 	list    *wantedList
 	budgets []*budget
+	drain   []placement.PeerID
 	wait    bool
 	now     time.Time
 }
@@ -42,7 +44,7 @@ func (m *Machine) Suppose(s Supposition) (q Question, faults []string) {
 
 func (m *Machine) suppose(s Supposition) (q Question, faults []string) {
 	n, faults := m.imagine(s.Objects)
-	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, wait: len(s.Lose) > 0, now: m.now.Wall}
+	q = Question{Before: m.PlacementView(), Was: m.planner.plan, View: m.planner.digest, budgets: n.planner.budgets, drain: s.Drain, wait: len(s.Lose) > 0, now: m.now.Wall}
 	n.viewPeers(&q.after)
 	q.after.Peers = append(q.after.Peers, s.Add...)
 	for i := range s.Add {
@@ -85,8 +87,44 @@ func (q *Question) want(n *Machine) {
 type Answer struct {
 	placement.Foresight                    // first: this comes true while nothing else changes
 	Changes             []placement.Change // until then
+	Stuck               []Stuck            // then, on peers that hand over their work; by replica
 	Balanced            placement.Foresight
 	Later               []placement.Change // then, for the balance: as many as this, though which ones may differ
+}
+
+// Stuck is a replica that stays on a peer that hands over its work.
+type Stuck struct {
+	Replica  placement.ReplicaID
+	Workload placement.WorkloadID
+	Peer     placement.PeerID
+	Budget   string // what keeps it there, for people; empty where no other peer can take it
+	Already  bool   // its peer hands over now, and nobody asked about that one
+}
+
+// stuck lists what a view in which nothing changes any more has on peers that hand over.
+func (q *Question) stuck(v *placement.View) (all []Stuck) {
+	keeps := map[int]string{}
+	going := handings(q.list, v)
+	for _, b := range q.budgets {
+		for _, slot := range b.kept(q.list, going) {
+			keeps[slot] = cmp.Or(keeps[slot], b.keeps())
+		}
+	}
+	drains := map[placement.PeerID]bool{}
+	for i := range v.Peers {
+		drains[v.Peers[i].ID] = v.Peers[i].Live && v.Peers[i].Draining
+	}
+	for i := range v.Incumbents {
+		in := &v.Incumbents[i]
+		slot, wanted := q.list.index[in.Replica]
+		if !drains[in.Peer] || in.Stopping || !wanted || q.list.base[slot].Only != "" {
+			continue
+		}
+		all = append(all, Stuck{Replica: in.Replica, Workload: q.list.base[slot].Workload, Peer: in.Peer, Budget: keeps[int(slot)],
+			Already: !slices.Contains(q.drain, in.Peer)})
+	}
+	slices.SortFunc(all, func(a, b Stuck) int { return cmp.Or(cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Peer, b.Peer)) })
+	return all
 }
 
 // Foresee answers the question.
@@ -98,6 +136,7 @@ func (q Question) Foresee() Answer {
 	}
 	a := Answer{Foresight: q.after.Foresee(placement.Future{Wait: q.wait, Pace: pace, Now: q.now})}
 	a.Changes = a.Foresight.Changes(q.Before, q.Was)
+	a.Stuck = q.stuck(&a.View)
 	a.Balanced = a.View.Foresee(placement.Future{Pace: pace, Balance: true, Now: q.now})
 	for _, c := range a.Balanced.Changes(a.View, a.Plan) {
 		if !c.Already && c.Deed != placement.WaitsFor {

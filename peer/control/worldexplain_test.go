@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -103,7 +104,9 @@ func (w *world) whatIfVerb(args []string) error {
 			s.Lose = append(s.Lose, placement.PeerID(peerID(name)))
 		}
 	case "drain":
-		s.Drain = []placement.PeerID{placement.PeerID(peerID(args[1]))}
+		for _, name := range args[1:] {
+			s.Drain = append(s.Drain, placement.PeerID(peerID(name)))
+		}
 	case "add":
 		s.Add = []placement.Peer{{ID: placement.PeerID(peerID(args[1])), Name: args[1], Live: true, Steady: true,
 			Room: placement.Resources{CPUMillis: 4000, MemoryBytes: 4 << 30}}}
@@ -125,6 +128,9 @@ func (w *world) whatIfVerb(args []string) error {
 	f := q.Foresee()
 	for _, c := range f.Changes {
 		w.print("%s %s from %s to %s %s", c.Replica, c.Deed, orDash(string(c.From)), orDash(string(c.To)), c.Rule)
+	}
+	for _, c := range f.Stuck {
+		w.print("%s stays on %s: %s", c.Replica, c.Peer, cmp.Or(c.Budget, "no other peer can take it"))
 	}
 	for _, c := range f.Later {
 		w.print("later %s %s from %s to %s %s", c.Replica, c.Deed, orDash(string(c.From)), orDash(string(c.To)), c.Rule)
