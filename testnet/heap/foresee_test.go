@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type forecast struct {
 	ends  map[string]string
 	later int
 	moves []placement.Change // these later ones
+	stuck []control.Stuck
 }
 
 // foreseen asks every peer that lives what would become of everything, and returns the answer that all gave.
@@ -28,7 +30,7 @@ func (w *World) foreseen(t *testing.T, s control.Supposition) forecast {
 	if _, equal := w.Await(time.Minute, w.sameViews); !equal {
 		t.Fatal("the peers never have equal views")
 	}
-	var first [2][]placement.Change
+	var first control.Answer
 	ends := map[string]string{}
 	for i, name := range w.Alive() {
 		q, faults := w.Core(name).Suppose(s)
@@ -39,19 +41,22 @@ func (w *World) foreseen(t *testing.T, s control.Supposition) forecast {
 		if !f.Still || !f.Balanced.Still {
 			t.Fatalf("%s: what it foresees never stands still", name)
 		}
-		answer := [2][]placement.Change{f.Changes, f.Later}
+		answer := control.Answer{Changes: f.Changes, Later: f.Later, Stuck: f.Stuck}
 		if i == 0 {
 			first = answer
 			for _, a := range f.Plan.Assignments {
 				ends[string(a.Replica)] = w.nameOf(a.Peer)
 			}
+			for _, stuck := range f.Stuck {
+				ends[string(stuck.Replica)] = w.nameOf(stuck.Peer)
+			}
 			continue
 		}
-		if d := cmp.Diff(first, answer); d != "" {
+		if d := cmp.Diff(first.Changes, answer.Changes) + cmp.Diff(first.Later, answer.Later) + cmp.Diff(first.Stuck, answer.Stuck); d != "" {
 			t.Fatalf("%s foresees something else from the same view:\n%s", name, d)
 		}
 	}
-	return forecast{ends, len(first[1]), first[1]}
+	return forecast{ends, len(first.Later), first.Later, first.Stuck}
 }
 
 func (w *World) sameViews() bool {
@@ -116,6 +121,51 @@ func TestForeseenComesTrue(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestForeseenDrain asks what would be if peers were drained, with budgets that let few go, or none; then drains them, and compares. What
+// was foreseen to stay stays, and all else goes.
+func TestForeseenDrain(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := fleet(t, Options{Seed: seed, Peers: 12}, 70)
+			w.Run(time.Minute)
+			must(t, w.Apply("p1", budgetManifest("w0", 1)))
+			must(t, w.Apply("p1", budgetManifest("w1", 0)))
+			w.Run(5 * time.Second)
+			for _, held := range []string{"default/w1-0", "default/w0-0"} {
+				victim := w.Peer(w.PlacedOn(held)[0])
+				drained := w.foreseen(t, control.Supposition{Drain: []placement.PeerID{placement.PeerID(victim.self.ID)}})
+				must(t, w.SayOf(victim.Name, func(n *node) { n.cordoned, n.draining = true, true }))
+				w.comesTrue(t, "the drain of "+victim.Name, drained)
+				var left []string
+				for _, stuck := range drained.stuck {
+					if w.nameOf(stuck.Peer) == victim.Name {
+						left = append(left, string(stuck.Replica))
+					}
+				}
+				var there []string
+				for replica := range drained.ends {
+					if slices.Contains(w.PlacedOn(replica), victim.Name) {
+						there = append(there, replica)
+					}
+				}
+				slices.Sort(there)
+				if !slices.Equal(left, there) || slices.Contains(left, held) != strings.HasPrefix(held, "default/w1-") {
+					t.Errorf("%v were foreseen to stay on %s, and %v do", left, victim.Name, there)
+				}
+			}
+		})
+	}
+}
+
+// budgetManifest lets so many replicas of a workload go at once.
+func budgetManifest(workload string, most int) string {
+	return fmt.Sprintf(`apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: %s}
+spec: {maxUnavailable: %d, selector: {matchLabels: {app: %s}}}
+`, workload, most, workload)
 }
 
 // previewOf is a manifest's object as it would be if nothing else were written of it.
