@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"shoal/peer/api"
+	"shoal/testnet/promise"
 )
 
 const deployments = "/apis/apps/v1/namespaces/default/deployments/"
@@ -14,6 +16,10 @@ const deployments = "/apis/apps/v1/namespaces/default/deployments/"
 // Apply gives a Deployment's manifest to a peer, as `shoal apply` does.
 func (p *Peer) Apply(name, yaml string) {
 	p.world.t.Helper()
+	p.world.course.tell(func(time.Duration) []promise.Violation {
+		p.world.course.exclusive["default/"+name] = strings.Contains(yaml, "shoal/exclusive")
+		return nil
+	})
 	p.call("PATCH", deployments+name+"?fieldManager=shoal", "application/apply-patch+yaml", yaml)
 }
 

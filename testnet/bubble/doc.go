@@ -6,7 +6,8 @@
 //	          keeps what was committed)
 //
 // A run is not replayed: goroutines take turns as they like. What is checked are the promises (testnet/promise)
-// once things are quiet, and what happened at moments that a test chooses.
+// once things are quiet, what happened between moments that a test chooses, and each copy that is begun or stopped, when
+// its program asks for that (promise.Course).
 //
 // A World must be made inside synctest.Test and closed before the test's function returns.
 package bubble

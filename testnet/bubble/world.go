@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"shoal/peer/trust"
 	"shoal/runtime"
 	"shoal/runtime/runtimetest"
+	"shoal/testnet/promise"
 )
 
 // World is a cluster in a bubble. Its peers are named p1, p2, … and start as members of one cluster.
@@ -31,6 +33,7 @@ type World struct {
 	groups  [][]*Peer                     // of the cut, if there is one
 	trip    func(peer, site, name string) // faults of the code, planted in every peer; nil: none
 	seed    netip.AddrPort                // where p1 gossiped when the world began
+	course  *course
 }
 
 // Peer is one machine of a World: what survives its program, and the program while it runs.
@@ -45,6 +48,7 @@ type Peer struct {
 	disk    *disk
 	machine *runtimetest.Machine
 	program *peer.Peer
+	live    atomic.Pointer[peer.Peer] // program, for those who look from elsewhere than the test
 	stop    context.CancelFunc
 	done    chan error
 	session int // of its supervisor: how often its power was lost
@@ -72,7 +76,7 @@ func NewFaultyWorld(t *testing.T, n int, trip func(peer, site, name string)) *Wo
 }
 
 func newWorld(t *testing.T, n int, least, most time.Duration, trip func(peer, site, name string)) *World {
-	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}, trip: trip}
+	w := &World{t: t, network: gossiptest.NewNetwork(1), root: keyOf("root"), sides: map[string]int{}, trip: trip, course: newCourse()}
 	w.network.Latency(least, most)
 	for i := range n {
 		w.peers = append(w.peers, w.newPeer(i+1))
@@ -123,8 +127,14 @@ func (w *World) Peer(name string) *Peer {
 	return nil
 }
 
-// Close ends all programs, and waits for memberlist's last probes to end by themselves.
+// Close ends all programs, says what was broken meanwhile, and waits for memberlist's last probes to end by themselves.
 func (w *World) Close() {
+	w.course.tell(func(time.Duration) []promise.Violation {
+		for _, v := range w.course.broken {
+			w.t.Errorf("meanwhile %s", v)
+		}
+		return nil
+	})
 	for _, p := range w.peers {
 		p.Crash()
 	}
@@ -156,6 +166,7 @@ func (w *World) Split(groups ...[]string) {
 		w.groups = append(w.groups, peers)
 	}
 	w.cut()
+	w.trouble()
 }
 
 func (w *World) cut() {
@@ -177,6 +188,7 @@ func (w *World) Deafen(from, to []string) {
 			w.network.Block(w.Peer(a).addr, w.Peer(b).addr)
 		}
 	}
+	w.trouble()
 }
 
 // Heal joins the network again.
@@ -184,6 +196,7 @@ func (w *World) Heal() {
 	clear(w.sides)
 	w.groups = nil
 	w.network.Heal()
+	w.trouble()
 }
 
 // Move gives a peer another address, on its own side of a cut. Its program must not run.
@@ -206,6 +219,8 @@ func (p *Peer) Start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.program, p.stop, p.done = program, cancel, make(chan error, 1)
+	p.live.Store(program)
+	p.world.trouble()
 	go func() { p.done <- program.Run(ctx) }()
 	<-program.Started()
 }
@@ -215,7 +230,9 @@ func (p *Peer) Crash() {
 	if p.program == nil {
 		return
 	}
+	p.world.trouble()
 	p.machine.Crash()
+	p.live.Store(nil)
 	p.stop()
 	if err := <-p.done; err != nil {
 		p.world.t.Errorf("%s: %v", p.Name, err)
@@ -225,6 +242,9 @@ func (p *Peer) Crash() {
 
 // PowerOff ends the program and every container.
 func (p *Peer) PowerOff() {
+	for _, instance := range p.running() {
+		p.ends(runtime.InstanceID(instance.ID))
+	}
 	p.machine.PowerOff()
 	p.session++
 	p.Crash()
@@ -274,8 +294,10 @@ func (p *Peer) ports() peer.Ports {
 				Network: host,
 			}, changed)
 		},
-		Runtime: func(exited func(runtime.Status)) (runtime.Runtime, error) { return p.machine.Open(exited), nil },
-		Prober:  func(peer.ExecFunc, func(control.Probed)) peer.Prober { return unprobed{} },
+		Runtime: func(exited func(runtime.Status)) (runtime.Runtime, error) {
+			return followed{p.machine.Open(func(s runtime.Status) { p.ends(s.Instance); exited(s) }), p}, nil
+		},
+		Prober: func(peer.ExecFunc, func(control.Probed)) peer.Prober { return unprobed{} },
 	}
 }
 
