@@ -88,6 +88,10 @@ func (s *Sketch) change(c change) {
 	s.record = append(s.record, c)
 }
 
+// Rest drops the symbols until one is asked for, and with them what is known of earlier versions. It is for a small set that
+// changes often and is seldom compared: making its symbols anew costs less than keeping them up.
+func (s *Sketch) Rest() { s.symbols, s.record = nil, nil }
+
 // Version counts the changes, from zero in each process.
 func (s *Sketch) Version() uint64 { return s.version }
 

@@ -253,3 +253,23 @@ func TestTheLatestChangesCanBeTakenBack(t *testing.T) {
 	}
 	t.Error("the record has no end")
 }
+
+// What rests is made anew when it is asked for, and knows nothing of how it was before.
+func TestASketchThatRests(t *testing.T) {
+	s := newSet(0, 100)
+	s.sketch.Symbols(0, 40)
+	before := s.sketch.Version()
+	s.add(100)
+	s.sketch.Rest()
+	s.add(101)
+	s.remove(3)
+	if diff := cmp.Diff(s.again().Symbols(0, 40), s.sketch.Symbols(0, 40)); diff != "" {
+		t.Error(diff)
+	}
+	if _, known := s.sketch.SymbolsAt(Part{}, before, 0, 1); known {
+		t.Error("a version from before it rested is known")
+	}
+	if s.sketch.Count() != 101 || s.sketch.Version() != before+3 {
+		t.Errorf("counts %d, version %d after %d", s.sketch.Count(), s.sketch.Version(), before)
+	}
+}

@@ -40,9 +40,15 @@ type happened struct {
 	saved uint64       // that of the newest of them on disk
 	due   time.Duration
 
-	book []told                 // in the order in which it came
-	upTo map[crdt.PeerID]uint64 // the highest number taken into the book
-	kept map[crdt.PeerID]kept   // on disk, of peers that were lost
+	book []told               // in the order in which it came; the newest mostTold of it count
+	upTo map[crdt.PeerID]upTo // what was taken into the book
+	kept map[crdt.PeerID]kept // on disk, of peers that were lost
+}
+
+// upTo is the highest number of a peer's events that was taken into the book, and how many of them stand there.
+type upTo struct {
+	number uint64
+	stand  int
 }
 
 // kept is the newest on disk of what happened on a peer.
@@ -52,7 +58,7 @@ type kept struct {
 }
 
 func newHappened() happened {
-	return happened{upTo: map[crdt.PeerID]uint64{}, kept: map[crdt.PeerID]kept{}}
+	return happened{upTo: map[crdt.PeerID]upTo{}, kept: map[crdt.PeerID]kept{}}
 }
 
 func (m *Machine) resumeEvents(records map[string][]byte) {
@@ -138,42 +144,67 @@ func (m *Machine) eventDeadlines(at func(time.Duration)) {
 
 // tell takes what a row says happened into the book.
 func (h *happened) tell(peer crdt.PeerID, events []wire.Event) {
+	if len(events) == 0 {
+		return
+	}
 	events = newestEvents(events)
-	if len(events) == 0 || events[len(events)-1].Number <= h.upTo[peer] {
+	known := h.upTo[peer]
+	if events[len(events)-1].Number <= known.number {
 		return
 	}
 	for i := range events {
-		if events[i].Number > h.upTo[peer] {
-			h.upTo[peer] = events[i].Number
+		if events[i].Number > known.number {
+			known.number = events[i].Number
+			known.stand++
 			h.book = append(h.book, told{peer, &events[i]})
 		}
 	}
-	h.trim(peer)
+	h.upTo[peer] = known
+	if known.stand > mostToldOf {
+		h.trimOf(peer)
+	}
+	if len(h.book) >= 2*mostTold {
+		h.trim()
+	}
 }
 
-// trim drops the oldest of one peer, and of all, beyond the bounds.
-func (h *happened) trim(peer crdt.PeerID) {
-	of := 0
-	for i := len(h.book) - 1; i >= 0; i-- {
-		if h.book[i].peer == peer {
-			if of++; of > mostToldOf {
-				h.book = slices.Delete(h.book, i, i+1)
-			}
+// trimOf drops the oldest of one peer beyond its bound.
+func (h *happened) trimOf(peer crdt.PeerID) {
+	known := h.upTo[peer]
+	over := known.stand - mostToldOf
+	h.book = slices.DeleteFunc(h.book, func(t told) bool {
+		if t.peer != peer || over == 0 {
+			return false
 		}
-	}
-	if over := len(h.book) - mostTold; over > 0 {
-		h.book = slices.Delete(h.book, 0, over)
-	}
+		over--
+		return true
+	})
+	known.stand = mostToldOf
+	h.upTo[peer] = known
 }
+
+// trim drops the oldest of all. It is done for many at once, for all that remain are moved.
+func (h *happened) trim() {
+	over := len(h.book) - mostTold
+	for _, t := range h.book[:over] {
+		known := h.upTo[t.peer]
+		known.stand--
+		h.upTo[t.peer] = known
+	}
+	h.book = slices.Delete(h.book, 0, over)
+}
+
+// newest is what counts of the book.
+func (h *happened) newest() []told { return h.book[max(0, len(h.book)-mostTold):] }
 
 // keepEvents puts what happened on a peer on disk, when it is lost or leaves.
 func (m *Machine) keepEvents(peer crdt.PeerID) {
 	h := &m.happened
-	if h.kept[peer].number == h.upTo[peer] {
+	if h.kept[peer].number == h.upTo[peer].number {
 		return
 	}
 	var events []wire.Event
-	for _, t := range h.book {
+	for _, t := range h.newest() {
 		if t.peer == peer {
 			events = append(events, *t.event)
 		}
@@ -200,7 +231,7 @@ func (h *happened) keptUpTo(peer crdt.PeerID, events []wire.Event) {
 // toldNotes is the book as notes, the oldest first by what is known of the peers' clocks. What this peer noted itself in this life is left out.
 func (m *Machine) toldNotes() []Note {
 	var notes []Note
-	for _, t := range m.happened.book {
+	for _, t := range m.happened.newest() {
 		if t.peer == m.self && t.event.Number >= m.config.Boot<<24 {
 			continue
 		}

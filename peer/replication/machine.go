@@ -21,7 +21,7 @@ type Machine struct {
 	set  *crdt.Set
 	pick func(n int) int
 	live []crdt.PeerID // sorted, without self
-	rows rows
+	rows *rows
 
 	applied FloorHash
 	doubted FloorHash

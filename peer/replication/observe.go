@@ -65,12 +65,16 @@ func (m *Machine) Forget(peer crdt.PeerID) { m.rows.forget(peer) }
 func (m *Machine) receiveRows(from crdt.PeerID, rows *Rows) Received {
 	var received Received
 	own, _ := m.rows.known(m.self)
-	for _, row := range rows.Rows {
+	for i := range rows.Rows {
+		row := &rows.Rows[i]
 		switch {
 		case row.Peer == m.self && row.Version.Compare(own) > 0 && row.Version.Compare(received.Ahead) > 0:
 			received.Ahead = row.Version
-		case row.Peer != m.self && m.rows.take(row):
-			received.Rows = append(received.Rows, row)
+		case row.Peer != m.self && m.rows.take(*row):
+			if received.Rows == nil {
+				received.Rows = make([]Row, 0, len(rows.Rows))
+			}
+			received.Rows = append(received.Rows, *row)
 			if len(m.live) > rowsToAll {
 				m.rowNews = append(m.rowNews, row.Peer)
 			}
@@ -81,12 +85,12 @@ func (m *Machine) receiveRows(from crdt.PeerID, rows *Rows) Received {
 
 func (m *Machine) firstRowSymbols(theirs uint64) *Symbols {
 	held := len(m.rows.held)
-	return m.rowSymbols(m.rows.sketch.Version(), 0, sketch.First(held, int(min(theirs, 1<<40))))
+	return m.rowSymbols(m.rows.compare().Version(), 0, sketch.First(held, int(min(theirs, 1<<40))))
 }
 
 func (m *Machine) rowSymbols(version uint64, from, number int) *Symbols {
 	number = min(number, symbolsAtOnce, sketch.MaxSymbols-from)
-	s := m.rows.sketch
+	s := m.rows.compare()
 	list, ok := s.SymbolsAt(sketch.Part{}, version, from, from+number)
 	if !ok {
 		version, from, number = s.Version(), 0, min(from+number, symbolsAtOnce)
@@ -107,7 +111,7 @@ func (m *Machine) receiveRowSymbols(from crdt.PeerID, s *Symbols) []Outgoing {
 		return nil
 	}
 	if s.From == 0 && (r.decoder == nil || s.Version != r.version) && r.begins < beginsAtMost {
-		r.decoder, r.version = sketch.NewDecoder(m.rows.sketch, sketch.Part{}), s.Version
+		r.decoder, r.version = sketch.NewDecoder(m.rows.compare(), sketch.Part{}), s.Version
 		r.begins++
 	} else if r.decoder == nil || s.Version != r.version || s.From != r.decoder.Len() {
 		return nil
@@ -132,12 +136,12 @@ func (m *Machine) askForRows(from crdt.PeerID, d *sketch.Decoder) []Outgoing {
 	want := &RowWant{}
 	past := m.rows.past()
 	for _, id := range d.There() {
-		if _, held := m.rows.named[id]; !held && !past[id] {
+		if _, held := m.rows.named(id); !held && !past[id] {
 			want.Names = append(want.Names, id)
 		}
 	}
 	for _, id := range d.Here() {
-		if peer, held := m.rows.named[id]; held {
+		if peer, held := m.rows.named(id); held {
 			want.Held = append(want.Held, Held{peer, m.rows.held[peer].Version})
 		}
 	}
@@ -162,8 +166,8 @@ func (m *Machine) receiveRowWant(from crdt.PeerID, want *RowWant) []Outgoing {
 	}
 	var give []Row
 	for _, id := range want.Names {
-		if row, ok := m.rows.row(m.rows.named[id]); ok && row.Version.Compare(told[row.Peer]) > 0 {
-			give = append(give, row)
+		if peer, held := m.rows.named(id); held && m.rows.held[peer].Version.Compare(told[peer]) > 0 {
+			give = append(give, m.rows.held[peer].Row)
 		}
 	}
 	for _, peer := range want.Peers {

@@ -12,10 +12,16 @@ import (
 type rows struct {
 	held   map[crdt.PeerID]*heldRow
 	gone   map[crdt.PeerID]Version // of peers that left
-	named  map[sketch.ID]crdt.PeerID
-	sketch *sketch.Sketch // over the names of the versions held
-	root   [32]byte       // exclusive or of their hashes
+	sketch *sketch.Sketch          // over the names of the versions held
+	root   [32]byte                // exclusive or of their hashes
+
+	names map[sketch.ID]crdt.PeerID // nil while the sketch rests; see named
+	idle  int                       // changes since somebody asked for them
 }
+
+// idleMost is how many rows may change before the names of all are of no more use, in fractions of their number: after as many
+// changes a sketch has forgotten where a comparison began.
+const idleMost = 4
 
 // heldRow is a row and the hash of its name, which takes longer to work out than to find.
 type heldRow struct {
@@ -23,17 +29,43 @@ type heldRow struct {
 	hash [32]byte
 }
 
-func newRows() rows {
-	r := rows{held: map[crdt.PeerID]*heldRow{}, gone: map[crdt.PeerID]Version{}, named: map[sketch.ID]crdt.PeerID{}}
-	named := r.named
+func newRows() *rows {
+	r := &rows{held: map[crdt.PeerID]*heldRow{}, gone: map[crdt.PeerID]Version{}}
 	r.sketch = sketch.New(func(_ sketch.Part, yield func(sketch.ID) bool) {
-		for id := range named { // sums do not depend on the order
-			if !yield(id) {
+		for _, h := range r.held { // sums do not depend on the order
+			if !yield(idOf(h.hash)) {
 				return
 			}
 		}
 	})
 	return r
+}
+
+// compare returns the sketch, for a comparison that begins or goes on.
+func (r *rows) compare() *sketch.Sketch {
+	r.idle = 0
+	return r.sketch
+}
+
+// named finds the peer whose row has a name.
+func (r *rows) named(id sketch.ID) (crdt.PeerID, bool) {
+	r.idle = 0
+	if r.names == nil {
+		r.names = make(map[sketch.ID]crdt.PeerID, len(r.held))
+		for peer, h := range r.held { // in any order: each has its own name
+			r.names[idOf(h.hash)] = peer
+		}
+	}
+	peer, held := r.names[id]
+	return peer, held
+}
+
+// changed keeps up what a comparison needs, unless many rows have changed since the last one.
+func (r *rows) changed() {
+	if r.idle++; r.idle > max(64, len(r.held)/idleMost) {
+		r.names = nil
+		r.sketch.Rest()
+	}
 }
 
 // hashOf names a version of a row. Each peer signs one version at a time of one row, so that nobody can choose enough of
@@ -84,9 +116,12 @@ func (r *rows) take(row Row) bool {
 	}
 	h.Row, h.hash = row, hashOf(row.Peer, row.Version)
 	id := idOf(h.hash)
-	r.named[id] = row.Peer
+	if r.names != nil {
+		r.names[id] = row.Peer
+	}
 	r.sketch.Add(id)
 	r.mix(h.hash)
+	r.changed()
 	return true
 }
 
@@ -101,7 +136,7 @@ func (r *rows) forget(peer crdt.PeerID) {
 // unname takes the name of a version that is held no longer out of the sums.
 func (r *rows) unname(h *heldRow) {
 	id := idOf(h.hash)
-	delete(r.named, id)
+	delete(r.names, id)
 	r.sketch.Remove(id)
 	r.mix(h.hash)
 }
