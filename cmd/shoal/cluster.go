@@ -86,8 +86,16 @@ func fillMembers(g *grid, items []api.Member) {
 	g.headings = []string{"NAME", "STATE", "HEALTH", "CPU", "MEMORY", "INSTANCES", "SUBNET", "ADDRESS", "CLOCK", "NEWS"}
 	for _, m := range items {
 		name, state, news := m.Name, m.State, "none yet"
-		if m.Draining {
+		switch {
+		case m.Leaving:
 			state += ",leaving"
+		case m.Draining:
+			state += ",draining"
+		case m.Cordoned:
+			state += ",cordoned"
+		}
+		if m.Damped {
+			state += ",damped"
 		}
 		if m.Heard {
 			news = api.Age(time.Duration(m.RowAgeMillis)*time.Millisecond) + " old"

@@ -170,7 +170,7 @@ func (v *view) node(m control.MemberView) object {
 	}
 	room := capacity(m)
 	spec := object{}
-	if m.Draining {
+	if m.Leaving {
 		spec["unschedulable"] = true
 	}
 	if m.Subnet.IsValid() {
@@ -220,6 +220,9 @@ func nodeWord(o object) string {
 	}
 	if dig(o, "spec", "unschedulable") == true {
 		word += ",SchedulingDisabled"
+	}
+	if dig(o, "metadata", "annotations", manifest.DrainAnnotation) == "true" {
+		word += ",Draining"
 	}
 	return word
 }

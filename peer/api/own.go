@@ -85,7 +85,10 @@ type Member struct {
 	Admitted      Amounts           `json:"admitted"`
 	Labels        map[string]string `json:"labels,omitempty"`
 	Subnet        string            `json:"subnet,omitempty"`
-	Draining      bool              `json:"draining,omitempty"`
+	Leaving       bool              `json:"leaving,omitempty"`  // it hands over its work before it leaves
+	Draining      bool              `json:"draining,omitempty"` // it hands over its work, for that or because somebody wants it to
+	Cordoned      bool              `json:"cordoned,omitempty"` // it takes nothing new, because somebody wants that
+	Damped        bool              `json:"damped,omitempty"`   // it takes nothing new for a while, because it came and went
 	Images        []string          `json:"images,omitempty"`
 	Heard         bool              `json:"heard"`        // whether a row of it has arrived
 	RowAgeMillis  int64             `json:"rowAgeMillis"` // how old that is
@@ -121,7 +124,8 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 		id := crdt.PeerID(m.ID)
 		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: healthName(m.Health),
 			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{CPUMillis: m.Room.CPUMillis, MemoryBytes: m.Room.MemoryBytes},
-			Admitted: amounts(m.Admitted), Labels: m.Labels, Draining: m.Draining, Images: m.Images, Heard: m.Boot != 0,
+			Admitted: amounts(m.Admitted), Labels: m.Labels, Leaving: m.Leaving, Draining: m.Draining, Cordoned: m.Cordoned, Damped: m.Damped,
+			Images: m.Images, Heard: m.Boot != 0,
 			RowAgeMillis: m.RowAge.Milliseconds(), Boot: m.Boot, Sequence: m.Row.Sequence, InstanceCount: held[id], AheadMillis: ahead[id]}
 		if m.Subnet.IsValid() {
 			item.Subnet = m.Subnet.String()

@@ -77,6 +77,9 @@ func (m *Machine) Members() []MemberView {
 		if r := m.rows[id]; r != nil {
 			m.fillMember(&v, r)
 		}
+		if n := m.nodes[m.peerName(id)]; n != nil {
+			v.Draining, v.Cordoned = v.Draining || n.drain, n.cordoned
+		}
 		all = append(all, v)
 	}
 	return all
@@ -87,7 +90,7 @@ func (m *Machine) fillMember(v *MemberView, r *row) {
 	v.RowAge = m.now.Elapsed - r.at
 	v.Labels = maps.Clone(r.observation.Labels)
 	v.Images = slices.Clone(r.observation.Images)
-	v.Draining = r.observation.Draining
+	v.Leaving, v.Draining, v.Damped = r.observation.Draining, r.observation.Draining, r.observation.Damped
 	v.Space, v.Devices = spaceOf(r.observation), slices.Clone(r.devices)
 	v.Subnet, _ = netip.ParsePrefix(r.observation.Subnet)
 	for i := range r.incumbents {

@@ -17,7 +17,10 @@ type MemberView struct {
 	Boot     uint64 // 0 until its first row has arrived
 	Labels   map[string]string
 	Subnet   netip.Prefix
-	Draining bool
+	Leaving  bool // it hands over its work before it leaves, by its own word
+	Draining bool // it hands over its work, for that or by intent
+	Cordoned bool // it takes nothing new, by intent
+	Damped   bool // it takes nothing new for a while, because it came and went
 	Admitted placement.Resources
 	Space    placement.Resources // all that its newest row gives to containers
 	Devices  []placement.Amount  // the same, of extended resources; sorted by name
