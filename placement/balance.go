@@ -34,9 +34,7 @@ func (b *board) rebalance() {
 
 // moveTo moves replicas to peers, always to the one that has the least of its share, until nothing is gained any more.
 func (m *balancing) moveTo(takers []int32) {
-	if !m.mayGain(takers) {
-		return
-	}
+	takers = m.gaining(takers)
 	for m.most > 0 {
 		to := m.emptiest(takers)
 		if to == nowhere || !m.sick && m.full[to] >= whole-deadBand {
@@ -46,20 +44,21 @@ func (m *balancing) moveTo(takers []int32) {
 	}
 }
 
-// mayGain says whether any of these peers could be given anything at all: most often none could.
-func (m *balancing) mayGain(takers []int32) bool {
-	var latest time.Time
-	for _, to := range takers {
-		if came := m.peers[to].Came; came.After(latest) {
-			latest = came
-		}
-	}
+// gaining leaves those of the peers that could be given anything at all: most often none could.
+func (m *balancing) gaining(takers []int32) (some []int32) {
+	var first time.Time // when the first of all that may be moved began
+	any := false
 	for from := range m.could {
-		if len(m.could[from]) > 0 && (m.sick || m.oldest[from].Before(latest)) {
-			return true
+		if len(m.could[from]) > 0 && (!any || m.oldest[from].Before(first)) {
+			first, any = m.oldest[from], true
 		}
 	}
-	return false
+	for _, to := range takers {
+		if any && (m.sick || first.Before(m.peers[to].Came)) {
+			some = append(some, to)
+		}
+	}
+	return some
 }
 
 // began says whether a peer has anything for another by its age: to one that came goes only what began before, for what began later
@@ -215,7 +214,7 @@ func (m *balancing) weigh() {
 // mayMove says whether a replica may be moved for the balance at all.
 func (m *balancing) mayMove(i int32) bool {
 	w, s := &m.wanted[i], &m.stay[i]
-	return m.rule[i] == Stays && !s.soft && w.Only == "" && m.incumbents[s.at].Ready && m.moving[m.groups.of[i]] < max(1, w.MostMoving)
+	return m.rule[i] == Stays && !s.soft && w.Only == "" && m.moving[m.groups.of[i]] < max(1, w.MostMoving) && m.incumbents[s.at].Ready
 }
 
 // movable says whether a replica could go from one peer to another, and that would be a gain.

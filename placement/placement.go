@@ -266,5 +266,6 @@ type Assignment struct {
 // Plan is all assignments from one view, sorted by Replica.
 type Plan struct {
 	Assignments []Assignment
+	Shifts      int      // assignments that are on their way for the balance, or are to be: Moving or Rebalance
 	Digest      [32]byte // over the assignments; equal views give equal digests on every peer
 }

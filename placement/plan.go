@@ -17,11 +17,17 @@ func (v View) Plan() Plan {
 	var sum digest
 	for n, i := range b.order {
 		plan.Assignments[n] = b.assignment(i)
+		if shifts(b.rule[i]) {
+			plan.Shifts++
+		}
 		sum.add(digestOf(&plan.Assignments[n]))
 	}
 	plan.Digest = sum.bytes()
 	return plan
 }
+
+// shifts says whether a rule is one of the balance.
+func shifts(rule Rule) bool { return rule == Moving || rule == Rebalance }
 
 // turns is who else has to do with the place of a replica, of the few of which that can be said. All are indices.
 type turns struct {

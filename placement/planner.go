@@ -359,12 +359,16 @@ func (p *Planner) indexRefusals() {
 func (p *Planner) collect() {
 	b := p.board
 	var all []Assignment
+	p.last.Shifts = 0
 	if p.grown || p.reorder {
 		all = make([]Assignment, len(b.order))
 	}
 	for n, i := range b.order {
 		if p.differs(i) {
 			a := b.assignment(i)
+			if shifts(a.Rule) {
+				p.last.Shifts++
+			}
 			if all == nil && !a.equal(&p.assigned[i]) {
 				all = slices.Clone(p.last.Assignments)
 			}

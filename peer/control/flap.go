@@ -43,9 +43,12 @@ const (
 	// and rows take to settle after a start or a cut (Settle and a few rounds), short against the minute within which it should
 	// have its share.
 	steadyAfter = 15 * time.Second
-	// cameFor is for how long plans see to it that a peer that came gets its share of what began elsewhere before: many times the minute
-	// that it takes. Later nothing is moved to it any more, as when the loss of another adds to its share.
+	// cameFor is for how long plans see to it that a peer that came gets its share of what began elsewhere before, at the longest: many times
+	// the minute that it takes.
 	cameFor = 10 * time.Minute
+	// filledAfter is for how long nothing must have been on its way for the balance until a peer that came counts as filled: some
+	// things cannot be moved at first, since they are not ready yet.
+	filledAfter = time.Minute
 )
 
 // recordFlap holds the score: a version, the penalty, when it was that (wall clock), and whether the peer was damped.
@@ -64,6 +67,7 @@ type flap struct {
 	disturbed time.Duration                 // when it was last lost, or started
 	came      int64                         // when it last came, by the wall clock, for cameFor; then 0
 	cameAt    time.Duration                 // the same by this program's clock
+	still     time.Duration                 // since when, since it came, plans have moved nothing for the balance; 0: they do, or it is not steady
 	counted   bool                          // disturbed is of an absence that has been counted in full
 	told      map[crdt.PeerID]time.Duration // who said lately to have lost this peer; at most one entry for each that is live
 }
@@ -118,7 +122,25 @@ func (m *Machine) carriesOn() bool {
 // cameNow begins the time in which plans see to it that this peer gets its share: its machine started, it was lost, or it may take
 // work again.
 func (m *Machine) cameNow() {
-	m.flap.came, m.flap.cameAt, m.rowDirty = millis(m.now.Wall), m.now.Elapsed, true
+	m.flap.came, m.flap.cameAt, m.flap.still, m.rowDirty = millis(m.now.Wall), m.now.Elapsed, 0, true
+}
+
+// seeFilled notes whether the newest plan, in which this peer that came is steady, moves nothing for the balance.
+func (m *Machine) seeFilled() {
+	f := &m.flap
+	switch {
+	case f.came == 0 || m.planner.stale:
+	case m.planner.plan.Shifts > 0 || !m.settled() || !m.rows[m.self].observation.Steady:
+		f.still = 0
+	case f.still == 0:
+		f.still = m.now.Elapsed
+	}
+}
+
+// filled ends the time in which this peer is filled. A loss ends it too once there is nothing to move: what is started for those that were lost
+// adds to the share of all others, and must not make what they run move here.
+func (m *Machine) filled() {
+	m.flap.came, m.flap.still, m.rowDirty = 0, 0, true
 }
 
 // flapped adds a penalty.
@@ -194,8 +216,8 @@ func (m *Machine) passFlap() {
 		m.recordFlap()
 		m.note(Note{Reason: "Undamped", Peer: m.self, Text: m.peerName(m.self) + " has stayed for long enough: it takes new work again"})
 	}
-	if f.came != 0 && m.now.Elapsed >= f.cameAt+cameFor {
-		f.came, m.rowDirty = 0, true
+	if f.came != 0 && (m.now.Elapsed >= f.cameAt+cameFor || f.still != 0 && m.now.Elapsed >= f.still+filledAfter) {
+		m.filled()
 	}
 	m.setSteady()
 }
@@ -218,6 +240,9 @@ func (m *Machine) flapDeadlines(at func(time.Duration)) {
 	}
 	if f.came != 0 {
 		at(f.cameAt + cameFor)
+		if f.still != 0 {
+			at(f.still + filledAfter)
+		}
 	}
 	if due := f.disturbed + steadyAfter; !f.steady && due > m.now.Elapsed {
 		at(due)

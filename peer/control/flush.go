@@ -135,7 +135,7 @@ func (m *Machine) eventFailed(event Event, failure string) {
 // happened that it looks at it would do nothing, and is left out.
 func (m *Machine) decide() {
 	if m.decided && !m.rowDirty && !m.planner.stale && (m.instanceDue == 0 || m.now.Elapsed < m.instanceDue) &&
-		(m.leases.due == 0 || m.now.Elapsed < m.leases.due) {
+		(m.leases.due == 0 || m.now.Elapsed < m.leases.due) && (m.planner.passing == 0 || m.now.Elapsed < m.planner.passing) {
 		return
 	}
 	m.decided = false
@@ -143,6 +143,7 @@ func (m *Machine) decide() {
 	for range mostRounds {
 		m.observe()
 		m.replan()
+		m.seeFilled()
 		m.follow()
 		m.lease()
 		m.advance()
@@ -199,6 +200,9 @@ func (m *Machine) nextWake() time.Duration {
 	}
 	if m.planner.stale {
 		at(m.planner.due)
+	}
+	if m.planner.passing != 0 {
+		at(max(m.planner.passing, m.planner.due))
 	}
 	if m.peersLive() {
 		at(m.reconcileDue)

@@ -108,9 +108,12 @@ func (m *Machine) lostStep(id crdt.PeerID, n *member) {
 	m.steps.due = earlier(m.steps.due, nextStep(m.steps.lost, n.since, m.now.Elapsed))
 }
 
-// lostSince begins to count for how long a peer has been lost, when it is.
+// lostSince begins to count for how long a peer has been lost, when it is. By then this one has been filled, if there was nothing to move.
 func (m *Machine) lostSince(id crdt.PeerID, n *member, was gossip.State) {
 	if !n.live() && n.State != was {
+		if m.flap.still != 0 {
+			m.filled()
+		}
 		m.lostStep(id, n)
 	}
 }
