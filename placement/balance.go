@@ -20,6 +20,10 @@ const inMotion = 20
 // have an end, and none is ever taken back while nothing else changes (the sorted vector of fullness falls with each). They go to
 // peers in good health that have been up and in touch for a while, and at most so many are on their way at once.
 func (b *board) rebalance() {
+	if !slices.ContainsFunc(b.peers, func(p Peer) bool { return p.Live && (!p.Came.IsZero() || p.Health > 0) }) {
+		return
+	}
+	b.sharePlaced()
 	m := balancing{board: b, full: make([]int64, len(b.peers)), done: make([]bool, len(b.peers))}
 	if !m.asked() || !m.allowed() {
 		return

@@ -51,27 +51,55 @@ func (b *board) takesNew(p *Peer) bool {
 	return p.Live && !p.Draining && !p.Cordoned && !b.shuns(p)
 }
 
-// shareOut works out each peer's fair share: of all that runs or is to run on peers that take new replicas, each is to have as much as
-// its part of their room, a peer in fair health half of that and one in poor health an eighth.
+// shareOut works out each peer's fair share of all that runs or is to run on peers that take new replicas.
 func (b *board) shareOut() {
 	b.rules() // that know whether all are damped
+	var asked load
+	for _, i := range b.order {
+		if b.counts(i) {
+			asked = asked.plus(b.loads[i])
+		}
+	}
+	for i := range b.sites {
+		b.sites[i].load = load{}
+	}
+	b.share(asked)
+}
+
+// counts says whether a replica is shared out: not while it stays on a peer that takes nothing new.
+func (b *board) counts(i int32) bool {
+	p := b.stay[i].peer
+	return p == nowhere || b.takesNew(&b.peers[p])
+}
+
+// share gives each peer that takes new replicas as much of a load as its part of their room, a peer in fair health half of that and one in poor
+// health an eighth.
+func (b *board) share(shared load) {
 	rooms := make([]load, len(b.peers))
-	var all, asked load
+	var all load
 	for i := range b.peers {
 		if p := &b.peers[i]; b.takesNew(p) {
 			rooms[i] = roomFor(p)
 			all = all.plus(rooms[i])
 		}
 	}
+	for i := range b.sites {
+		b.sites[i].fair = shared.of(rooms[i], all)
+	}
+	b.shared = shared
+}
+
+// sharePlaced leaves out of the fair shares what found no place: it can be nobody's.
+func (b *board) sharePlaced() {
+	placed := b.shared
 	for _, i := range b.order {
-		if p := b.stay[i].peer; p == nowhere || b.takesNew(&b.peers[p]) {
-			asked = asked.plus(b.loads[i])
+		if b.place[i] == nowhere && b.counts(i) {
+			placed = placed.minus(b.loads[i])
 		}
 	}
-	for i := range b.sites {
-		b.sites[i].fair, b.sites[i].load = asked.of(rooms[i], all), load{}
+	if placed != b.shared {
+		b.share(placed)
 	}
-	b.shared = asked
 }
 
 // roomFor is a peer's room as it counts for its share.

@@ -224,3 +224,14 @@ func TestSizesFilledAlike(t *testing.T) {
 		}
 	}
 }
+
+// TestPendingIsNobodysShare: what fits nowhere keeps no peer that joins from its share of what runs.
+func TestPendingIsNobodysShare(t *testing.T) {
+	v := fleet(6, 60)
+	v = v.Foresee(Future{Balance: true}).View
+	v.Wanted = append(v.Wanted, workloadAs("Deployment/default/huge", 3, Resources{CPUMillis: 20_000, MemoryBytes: 1 << 30})...)
+	v.Now = noon
+	if _, share := join(v, v.Peers[2].Room); share < 0.85 || share > 1.1 {
+		t.Errorf("the joiner has %.2f of its share", share)
+	}
+}
