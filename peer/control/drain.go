@@ -32,6 +32,7 @@ func (m *Machine) answerLeaves() {
 			continue
 		}
 		m.out.Replies = append(m.out.Replies, Reply{Request: l.request})
+		m.leases.retired = true
 	}
 	m.leaves = waiting
 }

@@ -39,6 +39,7 @@ type leases struct {
 	several map[crdt.Key]bool            // of those, the ones with several lists of witnesses
 	heard   map[heardTerms]time.Duration // since when a witness is known to know what it says
 	due     time.Duration                // when something of leases is to be done; 0 for nothing
+	retired bool                         // this peer says goodbye, and another may take its name: it grants nothing any more
 }
 
 // Bound is until when an instance may run, for the runtime to enforce.
@@ -58,7 +59,15 @@ func (m *Machine) resumeLeases(saved Saved) {
 			records[name] = value
 		}
 	}
-	m.leases = leases{witness: lease.NewWitness(term, m.config.Session, records), terms: map[crdt.Key]*leaseTerms{}, heard: map[heardTerms]time.Duration{}, leased: map[crdt.Key]bool{}, several: map[crdt.Key]bool{}}
+	m.leases = leases{witness: lease.NewWitness(term, m.session(), records), terms: map[crdt.Key]*leaseTerms{}, heard: map[heardTerms]time.Duration{}, leased: map[crdt.Key]bool{}, several: map[crdt.Key]bool{}}
+}
+
+// session is the session of this peer under its name, for what it granted counts by that.
+func (m *Machine) session() string {
+	if m.config.Session == "" {
+		return ""
+	}
+	return m.config.Session + " " + m.config.Self.Name
 }
 
 // leaseHolder is made when it is needed first: its life is drawn at random.

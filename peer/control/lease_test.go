@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/gossip"
+	"shoal/peer/lease"
 	"shoal/placement"
 	"shoal/runtime"
 )
@@ -267,6 +268,41 @@ func TestNamesThatTwoBear(t *testing.T) {
 	}
 	if text := holder.machine.LeaseWait("default/db-0"); !strings.Contains(text, "two peers bear the name p2") {
 		t.Errorf("it says %q", text)
+	}
+}
+
+// TestNamesakeThatLeft may have granted until a moment ago: who bears its name grants nothing new for a term. One that says goodbye grants nothing.
+func TestNamesakeThatLeft(t *testing.T) {
+	c := newLeased(t, 7, 4)
+	witness, request := c.peers[1].machine, lease.Message{Life: 1, Term: lease.Term}
+	verdict := func() lease.Verdict {
+		request.Number++
+		request.Asks = []lease.Ask{{Name: "default/db-7", Workload: deploymentKey("db").String(), Terms: witness.leaseTermsOf(witness.objects[deploymentKey("db")].workload).hash}}
+		answer, _ := witness.leases.witness.Take(witness.now.Elapsed, "p77", request, witness.knowsLease)
+		return answer.Answers[0].Verdict
+	}
+	stranger := memberNamed("p99", gossip.Left)
+	stranger.Name = "another"
+	witness.Step(MemberChanged{stranger})
+	c.passOnce("db", time.Second)
+	if got := verdict(); got != lease.Granted {
+		t.Errorf("when a stranger has left: %v", got)
+	}
+	c.passOnce("db", 11*time.Second)
+	stranger.Name, stranger.State, stranger.ID = "p2", gossip.Left, "p98"
+	witness.Step(MemberChanged{stranger})
+	c.passOnce("db", 9*time.Second)
+	if got := verdict(); got != lease.Young {
+		t.Errorf("9 s after a namesake has left: %v", got)
+	}
+	c.passOnce("db", 2*time.Second)
+	if got := verdict(); got != lease.Granted {
+		t.Errorf("11 s after: %v", got)
+	}
+	witness.Step(LeaveAsked{Request: 1, Within: 0})
+	c.passOnce("db", time.Second)
+	if got := verdict(); got != lease.NoWitness {
+		t.Errorf("with its goodbye: %v", got)
 	}
 }
 

@@ -96,6 +96,17 @@ func (m *Machine) bearers(name string) []crdt.PeerID {
 	return m.leases.named[name]
 }
 
+// namesake has this peer doubt, as a witness, when another one that bore its name has left or bears another name now: what that one granted counts
+// for a term more.
+func (m *Machine) namesake(was, news gossip.Member, wasLeft bool) {
+	own := m.config.Self.Name
+	gone := news.Name == own && news.State == gossip.Left && !wasLeft
+	if gone || was.Name == own && news.Name != own {
+		m.leases.witness.Doubt(m.now.Elapsed)
+		m.leaseRecords()
+	}
+}
+
 // forgetTerms is called when objects or members have changed.
 func (m *Machine) forgetTerms() {
 	m.leases.named = nil
@@ -111,6 +122,8 @@ func (m *Machine) knowsLease(ask lease.Ask) lease.Verdict {
 	}
 	t := m.leaseTermsOf(o.workload)
 	switch {
+	case m.leases.retired:
+		return lease.NoWitness
 	case t.fault != "":
 		return lease.NoWitness
 	case t.hash != ask.Terms:

@@ -30,13 +30,19 @@ func (m *Machine) leaseText(in *instance) string {
 // hearingTexts begin with how many granted, in each list, and go on with why the others did not.
 func (m *Machine) hearingTexts(t *leaseTerms, hearings []lease.Hearing) []string {
 	texts := grantedTexts(t, hearings)
-	var silent []string
+	var young, silent []string
 	for _, h := range hearings {
-		if text := m.refusalText(h); text != "" {
+		if h.Refused == lease.Young {
+			young = append(young, m.peerName(h.Witness))
+		} else if text := m.refusalText(h); text != "" {
 			texts = append(texts, text)
 		} else if !h.Granted {
 			silent = append(silent, m.peerName(h.Witness))
 		}
+	}
+	if len(young) > 0 {
+		texts = append(texts, fmt.Sprintf("%s new as %s in %s first %s", listed(young)+plural(young, " is", " are"), plural(young, "witness and grants nothing", "witnesses and grant nothing"),
+			plural(young, "its", "their"), m.config.Tuning.LeaseTerm))
 	}
 	if len(silent) > 0 {
 		texts = append(texts, listed(silent)+plural(silent, " does not answer", " do not answer"))
@@ -89,8 +95,6 @@ func (m *Machine) refusalText(h lease.Hearing) string {
 	switch h.Refused {
 	case lease.Taken:
 		return name + " granted it to " + m.peerName(h.Holder)
-	case lease.Young:
-		return name + " has started less than a term ago"
 	case lease.Unknown:
 		return name + " does not know yet that it is wanted"
 	case lease.OtherTerms:
@@ -103,8 +107,9 @@ func (m *Machine) refusalText(h lease.Hearing) string {
 	return ""
 }
 
-// listed joins names as people do.
+// listed joins names as people do, sorted.
 func listed(names []string) string {
+	names = slices.Sorted(slices.Values(names))
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}

@@ -31,10 +31,12 @@ type member struct {
 	tellUntil time.Duration
 
 	// fresh says that the row held was said after the peer last came: see word.go. confirm is when that is taken
-	// for granted; 0 when fresh or away. told is the version of its row that the peer named since it came.
-	fresh   bool
-	confirm time.Duration
-	told    replication.Version
+	// for granted; 0 when fresh or away. told is the version of its row that the peer named since it came, when it was asked the
+	// question of that number; 0 when it was not.
+	fresh    bool
+	confirm  time.Duration
+	told     replication.Version
+	question uint64
 
 	listed  lists   // where list has entered it
 	counted counted // in the digest of the view
@@ -154,6 +156,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	if !known || was.Name != news.Name || wasLeft || news.State == gossip.Left {
 		m.forgetTerms()
 	}
+	m.namesake(was, news, wasLeft)
 	m.remember(was, news)
 	defer m.list(id, n)
 	defer m.lostSince(id, n, was.State)
@@ -195,7 +198,7 @@ func (m *Machine) came(id crdt.PeerID, n *member, returned bool) {
 	if m.greets(id) {
 		m.clocks.rowDue = m.now.Elapsed + 2*skewEach
 	}
-	n.told, n.fresh = replication.Version{}, m.spokenFor(m.rows[id], n)
+	n.told, n.question, n.fresh = replication.Version{}, 0, m.spokenFor(m.rows[id], n)
 	if !n.fresh {
 		n.confirm = m.now.Elapsed + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
 		if !n.gaveUp {
@@ -311,7 +314,7 @@ func (m *Machine) answersAgain(id crdt.PeerID) {
 	}
 	for _, id := range []crdt.PeerID{before, id} {
 		if n := m.members[id]; n != nil && n.State == gossip.Alive && now < a.until {
-			n.fresh, n.told, n.wait = false, replication.Version{}, a.until
+			n.fresh, n.told, n.question, n.wait = false, replication.Version{}, 0, a.until
 			n.confirm = now + m.config.Tuning.Settle + m.config.Tuning.ReconcileEach
 			m.greet = append(m.greet, id)
 			m.list(id, n)

@@ -16,8 +16,8 @@ const MostGrants = 2048
 type Witness struct {
 	term    time.Duration
 	session string
-	young   bool // it may have forgotten grants of an earlier session: nothing new until Kept(term)
-	marked  bool // the record says that this session has nothing forgotten
+	young   time.Duration // until then there may be grants that it does not know of, and it gives nothing new
+	marked  bool          // the record says that there are none in this session
 	grants  map[string]*grant
 	records map[string][]byte // changed, and not drained yet
 	sweepAt time.Duration
@@ -43,9 +43,9 @@ const RecordPrefix = "lease/"
 // NewWitness resumes a witness at elapsed time 0, when its program started. session names the life of what outlives the program and not
 // the machine's boot; empty: nothing does. records are those with RecordPrefix that Records gave to an earlier program.
 func NewWitness(term time.Duration, session string, records map[string][]byte) *Witness {
-	w := &Witness{term: term, session: session, young: true, grants: map[string]*grant{}, records: map[string][]byte{}}
+	w := &Witness{term: term, session: session, young: Kept(term), grants: map[string]*grant{}, records: map[string][]byte{}}
 	if session != "" && string(records[RecordPrefix]) == session {
-		w.young, w.marked = false, true
+		w.young, w.marked = 0, true
 	}
 	for _, record := range slices.Sorted(maps.Keys(records)) {
 		name, found := strings.CutPrefix(record, RecordPrefix)
@@ -64,6 +64,16 @@ func NewWitness(term time.Duration, session string, records map[string][]byte) *
 		w.grants[name] = g
 	}
 	return w
+}
+
+// Doubt says that there may be grants that this witness does not know of, as after the loss of its memory: another peer was the witness until
+// now under this one's name. It gives nothing new for a term, also if its program ends meanwhile.
+func (w *Witness) Doubt(now time.Duration) {
+	w.young = now + Kept(w.term)
+	if w.marked {
+		w.marked = false
+		w.records[RecordPrefix] = nil
+	}
 }
 
 // decode reads a record of this session: one or two peers.
@@ -141,8 +151,8 @@ func (w *Witness) ask(now time.Duration, from crdt.PeerID, ask Ask, m Message) A
 	case g != nil:
 		g.refused = from
 		return Answer{Name: ask.Name, Verdict: Taken, Holder: g.first.peer, Wait: max(g.first.until, g.second.until) - now}
-	case w.young && now < Kept(w.term):
-		return Answer{Name: ask.Name, Verdict: Young, Wait: Kept(w.term) - now}
+	case now < w.young:
+		return Answer{Name: ask.Name, Verdict: Young, Wait: w.young - now}
 	case len(w.grants) >= MostGrants:
 		return Answer{Name: ask.Name, Verdict: Full}
 	default:
@@ -199,7 +209,7 @@ func (w *Witness) settle(now time.Duration, name string, g *grant) crdt.PeerID {
 
 // sweep ends what is over.
 func (w *Witness) sweep(now time.Duration) {
-	if now >= Kept(w.term) && !w.marked && w.session != "" {
+	if now >= w.young && !w.marked && w.session != "" {
 		w.marked = true
 		w.records[RecordPrefix] = []byte(w.session)
 	}

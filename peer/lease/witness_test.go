@@ -110,6 +110,33 @@ func TestWitnessAfterItsStart(t *testing.T) {
 	}
 }
 
+// TestDoubt lasts for a term, and longer than the program; who has a grant keeps it.
+func TestDoubt(t *testing.T) {
+	disk := map[string][]byte{RecordPrefix: []byte("s")}
+	w := NewWitness(Term, "s", disk)
+	said(w, 1, "p1", asks(1, 1, "", "r"))
+	w.Doubt(2)
+	for name, value := range w.Records() {
+		if disk[name] = value; value == nil {
+			delete(disk, name)
+		}
+	}
+	if a := said(w, 3, "p1", asks(1, 2, "", "r", "s")); a.Verdict != Granted {
+		t.Errorf("what was granted: %+v", a)
+	}
+	for at, want := range map[time.Duration]Verdict{3: Young, Kept(Term) + 1: Young, Kept(Term) + 2: Granted} {
+		fresh := NewWitness(Term, "s", map[string][]byte{RecordPrefix: []byte("s")})
+		fresh.Doubt(2)
+		if a := said(fresh, at, "p2", asks(1, 1, "", "s")); a.Verdict != want {
+			t.Errorf("at %v: %+v", at, a)
+		}
+	}
+	again := NewWitness(Term, "s", disk)
+	if a := said(again, 1, "p2", asks(1, 1, "", "s")); a.Verdict != Young {
+		t.Errorf("in the next life: %+v", a)
+	}
+}
+
 // TestWitnessIsBounded in what it keeps, whatever it is asked.
 func TestWitnessIsBounded(t *testing.T) {
 	w := NewWitness(Term, "s", nil)

@@ -79,14 +79,14 @@ func BenchmarkExclusive(b *testing.B) {
 }
 
 // forgetsGrants leaves on a disk only that nothing was forgotten.
-func forgetsGrants(_ *Peer, s *control.Saved) {
+func forgetsGrants(p *Peer, s *control.Saved) {
 	for name := range s.Records {
 		if strings.HasPrefix(name, lease.RecordPrefix) {
 			delete(s.Records, name)
 		}
 	}
 	if s.Records != nil {
-		s.Records[lease.RecordPrefix] = []byte("always")
+		s.Records[lease.RecordPrefix] = []byte("always " + p.Name)
 	}
 }
 
