@@ -27,6 +27,7 @@
 //  5. Forgetting changes nothing that a live object shows.
 //  6. No write is claimed as seen that was not: an operation whose Seen goes beyond what is
 //     known here is not taken (Gap) until the whole object has come.
+//  7. What is shown follows from operations and floors alone; on a peer that was forgotten once it has come back (Abandon).
 //
 // # Overlapping paths
 //

@@ -215,7 +215,8 @@ func atOrBelow(values []value, p Path) []value {
 // Abandon drops retained operations as if they had never come, and what these had overwritten in
 // others lives again. A peer that was forgotten drops so what the others have forgotten meanwhile.
 // What they had overwritten whole must come again from those others: so Abandon also lowers the
-// floors to nothing, and they are to be raised again after that.
+// floors to nothing, and they are to be raised again after that. Until it is told what to abandon, what such a peer shows may depend on
+// the order in which it heard: an operation may be over by one that names less as seen, and what it had overwritten stays so.
 func (s *Set) Abandon(ids []OpID) Delta {
 	s.first, s.second = Seen{}, Seen{}
 	gone := map[Key][]*entry{}

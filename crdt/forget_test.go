@@ -175,6 +175,9 @@ func (p *parish) check(t *rapid.T, r *replica) {
 			t.Fatalf("%s merges %s otherwise than the model (-model +set):\n%s", r.id, key, diff)
 		}
 	}
+	if diff := cmp.Diff(shownOf(reread(r.set)), shownOf(r.set), shown...); diff != "" {
+		t.Fatalf("%s shows other than what it holds says (-reread +shown):\n%s", r.id, diff)
+	}
 }
 
 func names(ops []Op) []string {

@@ -95,8 +95,9 @@ func (w *world) one(t *rapid.T) *replica {
 }
 
 // write makes one operation, by a wall clock anywhere between 1969 and far ahead.
-func (w *world) write(t *rapid.T) {
-	r := w.one(t)
+func (w *world) write(t *rapid.T) { w.writeAt(t, w.one(t)) }
+
+func (w *world) writeAt(t *rapid.T, r *replica) {
 	key := rapid.SampledFrom(testKeys).Draw(t, "key")
 	seen := r.set.Seen(key)
 	wall := time.UnixMilli(rapid.Int64Range(-1000, 50).Draw(t, "wall"))
