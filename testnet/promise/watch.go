@@ -347,9 +347,12 @@ func (w *Watch) says(peer string, held map[string]*Op, o Object) []Violation {
 	return f.sorted()
 }
 
-// overwroteOnce says whether a peer once held an operation that had seen d and changed the path, and that is itself over by now: by
-// one of its own writer, say, who after forgetting a deletion names no more than its own operations as seen.
+// overwroteOnce says whether a peer that was forgotten, and has not come back, once held an operation that had seen d and changed the
+// path, and that is itself over by now: by one that names less as seen, since its writer had forgotten what lay between (law 7 of crdt).
 func (w *Watch) overwroteOnce(peer string, d *Op, path string) bool {
+	if p := w.peer(peer); !p.gone && !p.excused {
+		return false
+	}
 	for id, o := range w.made { // in any order: only whether there is one counts
 		if o.Object == d.Object && !o.ends() && o.saw(d) && o.writes(path) && w.reached[id][peer] {
 			return true
