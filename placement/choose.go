@@ -1,5 +1,7 @@
 package placement
 
+import "math"
+
 // firstChoices is among how many of the first peers of the hash order with room the best is chosen. Choosing the least loaded of a few is nearly as
 // even as of all (the power of d choices; Azar, Broder, Karlin, Upfal 1994).
 const firstChoices = 8
@@ -119,12 +121,6 @@ func (r *round) recount(sign int32) {
 	}
 }
 
-// prefers says whether peers differ for a replica by what it prefers, so that the first ones will not do.
-func (a *asking) prefers() bool {
-	t := a.terms
-	return a.ground.cost != nil || t != nil && len(t.soft)+len(t.preferred)+len(t.pulledBy)+len(t.uneven) > 0
-}
-
 // choose returns where a replica goes, and why there.
 func (r *round) choose(i int32) (int32, Rule) {
 	a := r.ask(i)
@@ -135,7 +131,7 @@ func (r *round) choose(i int32) (int32, Rule) {
 		best, rule = r.pinned(a), Pinned
 	case r.noRoom.ground == a.ground && r.noRoom.needs.within(&a.needs):
 		best = none
-	case r.manner == byHash && !a.prefers():
+	case r.manner == byHash:
 		best = r.first(a)
 	default:
 		var first candidate
@@ -164,12 +160,7 @@ func (r *round) fits(a *asking, peer int32) bool {
 func (r *round) judge(a *asking, peer int32, hash uint64) candidate {
 	s := &r.sites[peer]
 	c := candidate{peer: peer, hash: hash, tier: tierOf(uint64(r.count[peer]), a.replicas*s.weight, a.ground.weight)}
-	switch {
-	case a.terms != nil:
-		c.cost = a.terms.cost(peer)
-	case a.ground.cost != nil:
-		c.cost = int64(a.ground.cost[peer])
-	}
+	c.cost = a.costOn(peer)
 	if r.manner == byHash {
 		c.growth = s.growth(&a.load)
 	} else {
@@ -221,16 +212,25 @@ func (r *round) best(a *asking) (best, first candidate) {
 	return best, first
 }
 
-// first is the best of the first choices; of all peers with room if all of those have their share of the workload.
+// first is the best of the first choices, of those peers with room that cost the least; of all of those if the first have their share of the
+// workload.
 func (r *round) first(a *asking) candidate {
-	best, enough := none, false
 	if 8*len(a.ground.peers) >= len(r.peers) && len(r.peers) >= walkLeast {
-		best, enough = r.walk(a)
+		if best, enough := r.walk(a); enough {
+			return r.unlifted(a, best)
+		}
 	}
-	if !enough {
-		best = r.bestOf(a, r.firstFit(a))
+	choices := r.firstFit(a)
+	best := r.bestOf(a, choices)
+	if len(choices) < firstChoices {
+		return best // of all
 	}
-	if best.peer != nowhere && best.tier == lifted && a.ground.weight > 0 {
+	return r.unlifted(a, best)
+}
+
+// unlifted looks at all peers if the best of the first choices has its share of the workload.
+func (r *round) unlifted(a *asking, best candidate) candidate {
+	if best.tier == lifted {
 		best, _ = r.best(a)
 	}
 	return best
@@ -254,14 +254,25 @@ type near struct {
 
 // firstFit looks at all peers for the first choices.
 func (r *round) firstFit(a *asking) []near {
-	first := r.choices[:0]
+	first, least, prefers := r.choices[:0], int64(math.MaxInt64), a.prefers()
 	for _, peer := range a.ground.peers {
 		if !a.needs.within(&r.sites[peer].left) {
 			continue
 		}
-		n := near{peer, a.seed.hash(r.sites[peer].seed)}
-		if len(first) == firstChoices && !r.earlier(n.hash, peer, first[firstChoices-1].hash, first[firstChoices-1].peer) || !r.fits(a, peer) {
+		cost := int64(0)
+		if prefers {
+			cost = a.costOn(peer)
+		}
+		if cost > least {
 			continue
+		}
+		n := near{peer, a.seed.hash(r.sites[peer].seed)}
+		full := cost == least && len(first) == firstChoices
+		if full && !r.earlier(n.hash, peer, first[firstChoices-1].hash, first[firstChoices-1].peer) || !r.fits(a, peer) {
+			continue
+		}
+		if cost < least {
+			first, least = first[:0], cost
 		}
 		first = r.insert(first, n)
 	}

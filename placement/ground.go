@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -19,6 +20,8 @@ type ground struct {
 	stays []bool  // by peer: may keep them
 	peers []int32 // the open ones, in order
 	cost  []int32 // by peer: what is preferred, lower first; nil: nothing is
+
+	leastCost int32 // of the open ones
 
 	weight uint64 // of the open ones together
 }
@@ -54,8 +57,10 @@ func (b *board) groundFor(r *Rules, selector map[string]string, pinned bool) *gr
 	}
 	if prefers {
 		g.cost = make([]int32, len(b.peers))
+		g.leastCost = math.MaxInt32
 		for _, n := range g.peers {
 			g.cost[n] = int32(r.costOf(&b.peers[n]))
+			g.leastCost = min(g.leastCost, g.cost[n])
 		}
 	}
 	return g

@@ -471,20 +471,39 @@ func TestSlots(t *testing.T) {
 	})
 }
 
-// TestWalkFindsTheSame: the way along the hash order and the look at all peers make the same choice.
+// TestWalkFindsTheSame: the way along the hash order and the look at all peers make the same choice, also where something is preferred.
 func TestWalkFindsTheSame(t *testing.T) {
-	v := fleet(3*walkLeast, 300)
-	for i := range v.Peers {
-		v.Peers[i].Health = Health(i % 5 / 3)
-		v.Peers[i].Cordoned = i%7 == 0
-		if i%3 > 0 {
-			v.Peers[i].Room.MemoryBytes = 200 << 20 // too little for most
+	app := []Requirement{{"app", In, []string{"a"}}}
+	for name, r := range map[string]*Rules{
+		"none":   {},
+		"peers":  {PreferPeers: []PeerTerm{{Labels: []Requirement{{"zone", In, []string{"z1", "z3"}}}, Weight: 10}}},
+		"apart":  {PreferApart: []ReplicaTerm{{Labels: app, TopologyKey: "zone", Weight: 5}, {Labels: app, TopologyKey: "host", Weight: 100}}},
+		"near":   {PreferNear: []ReplicaTerm{{Labels: app, TopologyKey: "zone", Weight: 5}}},
+		"spread": {Spread: []Spread{{TopologyKey: "zone", Labels: app, MaxSkew: 1}}},
+	} {
+		v := fleet(3*walkLeast, 300)
+		for i := range v.Peers {
+			v.Peers[i].Labels = map[string]string{"zone": fmt.Sprint("z", i%4), "host": v.Peers[i].Name}
+			v.Peers[i].Health = Health(i % 5 / 3)
+			v.Peers[i].Cordoned = i%7 == 0
+			if i%3 > 0 {
+				v.Peers[i].Room.MemoryBytes = 200 << 20 // too little for most
+			}
 		}
+		r.Namespace, r.Labels = "default", map[string]string{"app": "a"}
+		for i := range v.Wanted {
+			v.Wanted[i].Rules = r
+		}
+		t.Run(name, func(t *testing.T) { checkWalks(t, v) })
 	}
+}
+
+func checkWalks(t *testing.T, v View) {
 	b := newBoard(v)
 	b.solve()
 	r, walked := b.newRound(byHash), 0
-	for i := range b.wanted {
+	for i := range b.wanted[:250] {
+		b.take(int32(i), b.place[i], false)
 		a := r.ask(int32(i))
 		best, enough := r.walk(a)
 		if !enough {
@@ -495,8 +514,45 @@ func TestWalkFindsTheSame(t *testing.T) {
 			t.Fatalf("%s: walked to %+v, the first choice is %+v", a.w.Replica, best, want)
 		}
 	}
-	if walked < 100 {
+	if walked < 40 {
 		t.Errorf("only %d of %d were found on a walk", walked, len(b.wanted))
+	}
+}
+
+// TestPreferencesComeFirst: of the peers that are fit those count that cost least, and of these the first eight of the hash order.
+func TestPreferencesComeFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBoard(wide(t))
+		b.keep()
+		b.shareOut()
+		b.loadKept()
+		r := b.newRound(byHash)
+		for i := range b.wanted {
+			if b.place[i] == nowhere && b.wanted[i].Only == "" {
+				checkFirstChoices(t, r, r.ask(int32(i)))
+				r.try(int32(i))
+			}
+		}
+	})
+}
+
+func checkFirstChoices(t *rapid.T, r *round, a *asking) {
+	var fit []near
+	least := int64(math.MaxInt64)
+	for _, peer := range a.ground.peers {
+		if r.fits(a, peer) {
+			fit, least = append(fit, near{peer, a.seed.hash(r.sites[peer].seed)}), min(least, a.costOn(peer))
+		}
+	}
+	fit = slices.DeleteFunc(fit, func(n near) bool { return a.costOn(n.peer) > least })
+	slices.SortFunc(fit, func(x, y near) int {
+		if r.earlier(x.hash, x.peer, y.hash, y.peer) {
+			return -1
+		}
+		return 1
+	})
+	if got, want := r.firstFit(a), fit[:min(len(fit), firstChoices)]; !slices.Equal(got, want) {
+		t.Fatalf("%s: the first choices are %v, want %v", a.w.Replica, got, want)
 	}
 }
 

@@ -23,6 +23,7 @@ func TestRulesAsKubernetes(t *testing.T) {
 				delete(s.at, w.Replica)
 			}
 			g, terms := b.groundOf(i), b.termsOf(i)
+			asks := asking{ground: g, terms: terms}
 			for n := range b.peers {
 				got := g.open[n] && (terms == nil || terms.allows(int32(n)))
 				if want := s.allows(w, &b.peers[n]); got != want {
@@ -31,7 +32,10 @@ func TestRulesAsKubernetes(t *testing.T) {
 				if !got {
 					continue
 				}
-				if got, want := costOn(g, terms, n), s.cost(w, &b.peers[n]); got != want {
+				if cost := asks.costOn(int32(n)); asks.floor() > cost || cost != 0 && !asks.prefers() {
+					t.Fatalf("step %d: %s on %s: costs %d, at best %d, prefers %t", step, w.Replica, b.peers[n].ID, cost, asks.floor(), asks.prefers())
+				}
+				if got, want := asks.costOn(int32(n)), s.cost(w, &b.peers[n]); got != want {
 					t.Fatalf("step %d: %s on %s: costs %d, want %d\n%+v\nrules %+v\nplaced %v", step, w.Replica, b.peers[n].ID, got, want, v, *w.Rules, s.at)
 				}
 			}
@@ -65,14 +69,4 @@ func startAgain(t *rapid.T, b *board) {
 		b.wanted[0].Rules = &rules
 		b.rekind(0)
 	}
-}
-
-func costOn(g *ground, terms *terms, peer int) int64 {
-	switch {
-	case terms != nil:
-		return terms.cost(int32(peer))
-	case g.cost != nil:
-		return int64(g.cost[peer])
-	}
-	return 0
 }

@@ -4,8 +4,9 @@ import "slices"
 
 // topology divides the peers into domains: those with one value of a label.
 type topology struct {
-	domain []int32  // by peer; -1 without the label
-	values []string // by domain
+	domain     []int32  // by peer; -1 without the label
+	values     []string // by domain
+	unlabelled bool     // some peer has no such label
 }
 
 const noDomain = -1
@@ -16,7 +17,7 @@ func newTopology(peers []Peer, key string) *topology {
 	for i := range peers {
 		value, labelled := peers[i].Labels[key]
 		if !labelled {
-			t.domain[i] = noDomain
+			t.domain[i], t.unlabelled = noDomain, true
 			continue
 		}
 		domain, known := at[value]

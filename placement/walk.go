@@ -7,6 +7,9 @@ func (r *round) walk(a *asking) (candidate, bool) {
 		r.slots = newSlots(r.sites)
 	}
 	w := walker{round: r, a: a, best: none, ahead: r.choices[:0]}
+	if w.prefers = a.prefers(); w.prefers {
+		w.floor = a.floor()
+	}
 	for place := range min(2*len(r.peers), 1<<slotBits-1) {
 		slot := a.seed.slotAt(uint16(place))
 		met := r.slots.has(slot)
@@ -27,6 +30,8 @@ func (r *round) walk(a *asking) (candidate, bool) {
 type walker struct {
 	*round
 	a       *asking
+	prefers bool
+	floor   int64  // what none can cost less than: where that is what counts, only peers that do not cost more are first choices
 	ahead   []near // in order
 	settled int    // of those ahead: how many are judged
 	best    candidate
@@ -35,7 +40,7 @@ type walker struct {
 // meet takes in the peers of a slot.
 func (w *walker) meet(slot, place uint16) {
 	for peer := w.slots.first[slot]; peer != nowhere; peer = w.slots.next[peer] {
-		if !w.a.ground.open[peer] || !w.fits(w.a, peer) {
+		if !w.a.ground.open[peer] || !w.fits(w.a, peer) || w.prefers && w.a.costOn(peer) > w.floor {
 			continue
 		}
 		n := near{peer, w.a.seed.hashAt(place, w.sites[peer].seed)}
