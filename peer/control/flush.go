@@ -277,7 +277,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 	if d := e.Message.Digest; d != nil && d.Missed {
 		m.missed(e.From)
 	} else if d != nil && d.Answer {
-		m.toldMissed(e.From)
+		m.toldMissed(e.From, d)
 	}
 	m.acknowledged(e.From, received.Acked)
 	m.out.Send = append(m.out.Send, sends(received.Send)...)

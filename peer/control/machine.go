@@ -104,6 +104,7 @@ type Machine struct {
 
 	members      map[crdt.PeerID]*member
 	rows         map[crdt.PeerID]*row // the newest of each peer, this one's own included
+	questions    uint64               // asked in this life; see word.go
 	greet        []crdt.PeerID        // peers that just came: they get this peer's row directly
 	liveDirty    bool
 	liveIDs      []crdt.PeerID           // other peers that answer, sorted

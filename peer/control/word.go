@@ -9,8 +9,9 @@ import (
 // may have lost its power, or changed in a cut. Rows that others pass on tell nothing of that, nor do those of its own that
 // waited in a connection while the network was cut. So who comes is asked, and its answer names the version of its row:
 //
-//	p1 comes ──▶ ask ──▶ p1 answers "my row is 7.12" ──▶ fresh once a row 7.12 or later is held, from whomever
+//	p1 comes ──▶ ask 3 ──▶ p1 answers 3: "my row is 7.12" ──▶ fresh once a row 7.12 or later is held, from whomever
 //
+// The number is of that one coming: an answer from before a cut, which waited in a connection, is to another question.
 // Until then nothing that runs here is stopped because it is said to run there. Where so many are live that not all
 // can ask each other, any newer row is taken for proof, and so is every row after a while.
 
@@ -29,7 +30,11 @@ func (m *Machine) askWord(id crdt.PeerID) {
 	if !n.live() || !m.tells(id, n) && !ask {
 		return
 	}
-	question := m.spread.Ask(id)
+	if n.question == 0 {
+		m.questions++
+		n.question = m.config.Boot<<32 | m.questions
+	}
+	question := m.spread.Ask(id, n.question)
 	question.Message.Digest.Missed = n.missed
 	m.out.Send = append(m.out.Send, sends([]replication.Outgoing{question})...)
 }
@@ -49,10 +54,9 @@ func (m *Machine) tells(id crdt.PeerID, n *member) bool {
 	return n.missed
 }
 
-// toldMissed takes the answer of a peer: a question that told it that it was missed has come. One on its way from before its
-// absence would be taken for that too, which is rare enough where three of four must tell.
-func (m *Machine) toldMissed(from crdt.PeerID) {
-	if n := m.members[from]; n != nil && n.tell != 0 {
+// toldMissed takes the answer of a peer: a question that told it that it was missed has come.
+func (m *Machine) toldMissed(from crdt.PeerID, answer *replication.Digest) {
+	if n := m.members[from]; n != nil && n.tell != 0 && answer.Question == n.question {
 		n.missed, n.tell = false, 0
 		m.list(from, n)
 	}
@@ -65,7 +69,7 @@ func (m *Machine) confirmFrom(from crdt.PeerID, message replication.Message) {
 	if n == nil || n.fresh || !n.live() || !ok {
 		return
 	}
-	if m.asksAll() && (message.Digest == nil || !message.Digest.Answer) {
+	if d := message.Digest; m.asksAll() && (d == nil || !d.Answer || n.question == 0 || d.Question != n.question) {
 		m.askWord(from) // it is there: the question or the answer may have been lost
 		return
 	}

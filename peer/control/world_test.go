@@ -50,6 +50,7 @@ type world struct {
 	remote    map[string]*crdt.Set // what other peers hold when they write without having heard of p1
 	rows      map[string]*wire.Observation
 	sequences map[string]uint64
+	words     map[crdt.PeerID]uint64 // the boots of peers that answer the next question
 	revisions map[string]string // real -> r1, r2 …
 	requests  uint64
 	told      uint64 // events of other peers
@@ -62,7 +63,7 @@ func newWorld() *world {
 		room: gossip.Room{CPUMillis: 4000, MemoryBytes: 4 << 30}, wall: epoch,
 		ops: map[string]crdt.Op{}, book: map[gossip.PeerID]gossip.Member{},
 		records: map[string][]byte{}, history: map[crdt.Key][]HistoryEntry{}, trips: map[string]bool{}, instances: map[runtime.InstanceID]*runtime.Instance{}, remote: map[string]*crdt.Set{},
-		rows: map[string]*wire.Observation{}, sequences: map[string]uint64{}, revisions: map[string]string{},
+		rows: map[string]*wire.Observation{}, sequences: map[string]uint64{}, words: map[crdt.PeerID]uint64{}, revisions: map[string]string{},
 	}
 }
 
@@ -103,6 +104,7 @@ func sign(message []byte) []byte { sum := sha512.Sum512(message); return sum[:] 
 //	missed PEER…                         they say that they had lost p1
 //	flap told-missed                     what p1 says of its own flaps, and whom it told since that was last asked that it was lost
 //	passes PEER NAME  answers PEER…      a newer row of NAME comes by way of PEER; they answer p1's question
+//	answered-before PEER…                their answers to p1's first question come
 //	aside conflicts history floor skews audit sent
 //	plan replicas members invalid why notes admitted persist version  print
 func (w *world) do(args []string) error {
@@ -117,7 +119,7 @@ func (w *world) do(args []string) error {
 		"trip": w.tripVerb, "aside": w.asideVerb, "conflicts": w.conflictsVerb, "resolve": w.resolveVerb, "history": w.historyVerb,
 		"floor": w.floorVerb, "skews": w.skewsVerb, "audit": w.auditVerb, "ack": w.ackVerb, "events": w.eventsVerb, "heals": w.healsVerb,
 		"explain": w.explainVerb, "what-if": w.whatIfVerb, "acks": w.acksVerb, "sent": w.sentVerb,
-		"missed": w.missedVerb, "flap": w.flapVerb, "told-missed": w.toldMissed,
+		"missed": w.missedVerb, "flap": w.flapVerb, "answered-before": w.answeredBefore, "told-missed": w.toldMissed,
 		"passes": w.passesVerb, "answers": w.answersVerb,
 	}
 	maps.Copy(verbs, w.placingVerbs())
@@ -308,11 +310,31 @@ func (w *world) sendRow(name string, boot uint64, body []byte) {
 	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Rows: &replication.Rows{Rows: []replication.Row{row}}}})
 }
 
-// giveWord is a peer's answer to the question which row of it is the newest.
+// giveWord is a peer's answer to the question which row of it is the newest: the one that it was asked, or will be asked next.
 func (w *world) giveWord(name string, boot uint64) {
-	own := replication.Version{Boot: boot, Sequence: w.sequences[name]}
-	w.machine.Step(Received{From: peerID(name), Message: replication.Message{Digest: &replication.Digest{Answer: true, Busy: true,
-		Count: uint64(w.machine.set.Count()), Floor: w.machine.floors.appliedHash, Own: own}}})
+	if n := w.machine.members[peerID(name)]; n != nil {
+		w.answerTo(peerID(name), boot, n.question)
+	}
+	w.words[peerID(name)] = boot
+}
+
+func (w *world) answerTo(id crdt.PeerID, boot, question uint64) {
+	own := replication.Version{Boot: boot, Sequence: w.sequences[peerNameOf(string(id))]}
+	w.machine.Step(Received{From: id, Message: replication.Message{Digest: &replication.Digest{Answer: true, Busy: true,
+		Count: uint64(w.machine.set.Count()), Floor: w.machine.floors.appliedHash, Own: own, Question: question}}})
+}
+
+// answerQuestions answers those of the last flush that peers have words for, and says whether there were any.
+func (w *world) answerQuestions() (any bool) {
+	for _, send := range w.last.Send {
+		d := send.Message.Digest
+		if boot, answers := w.words[send.To]; answers && d != nil && d.Question != 0 && !d.Answer {
+			w.answerTo(send.To, boot, d.Question)
+			any = true
+		}
+	}
+	clear(w.words)
+	return any
 }
 
 func (w *world) again(args []string) error {

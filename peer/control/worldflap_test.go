@@ -36,6 +36,14 @@ func (w *world) answersVerb(names []string) error {
 	return nil
 }
 
+// answeredBefore is an answer of peers to a question from before they last came, which waited in a connection.
+func (w *world) answeredBefore(names []string) error {
+	for _, name := range names {
+		w.answerTo(peerID(name), 1, w.machine.config.Boot<<32|1)
+	}
+	return nil
+}
+
 // flapVerb prints what p1's own row says of its coming and going, and the penalty behind it.
 func (w *world) flapVerb([]string) error {
 	f := &w.machine.flap

@@ -47,6 +47,9 @@ func (w *world) flush() {
 	if out.Self != nil {
 		w.print("  tell room %dm", out.Self.Room.CPUMillis)
 	}
+	if w.answerQuestions() {
+		w.flush()
+	}
 }
 
 func (w *world) nameRevisions() {

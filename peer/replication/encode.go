@@ -64,7 +64,7 @@ func digestToWire(d *Digest) *wire.Digest {
 	}
 	form := &wire.Digest{
 		Root: d.Root, Count: d.Count, RowRoot: d.RowRoot, RowCount: d.RowCount, Floor: d.Floor,
-		Own: wire.Version{Boot: d.Own.Boot, Sequence: d.Own.Sequence}, Answer: d.Answer, Busy: d.Busy, Missed: d.Missed,
+		Own: wire.Version{Boot: d.Own.Boot, Sequence: d.Own.Sequence}, Answer: d.Answer, Busy: d.Busy, Missed: d.Missed, Question: d.Question,
 	}
 	if d.Doubted != (FloorHash{}) {
 		doubted := wire.Short(d.Doubted)
@@ -222,7 +222,7 @@ func (m *Message) rows(list wire.List) []Row {
 func digestFromWire(form *wire.Digest) *Digest {
 	d := &Digest{
 		Root: form.Root, Count: form.Count, RowRoot: form.RowRoot, RowCount: form.RowCount, Floor: form.Floor,
-		Own: Version{form.Own.Boot, form.Own.Sequence}, Answer: form.Answer, Busy: form.Busy, Missed: form.Missed,
+		Own: Version{form.Own.Boot, form.Own.Sequence}, Answer: form.Answer, Busy: form.Busy, Missed: form.Missed, Question: form.Question,
 	}
 	if form.Doubted != nil {
 		d.Doubted = FloorHash(*form.Doubted)

@@ -52,8 +52,9 @@ type Digest struct {
 	Doubted  FloorHash // what the sender doubts; zero: nothing
 	Own      Version   // of the sender's own row
 	Answer   bool
-	Busy     bool // the sender is taking in a lot already: compare rows only
-	Missed   bool // the sender had lost the receiver
+	Busy     bool   // the sender is taking in a lot already: compare rows only
+	Missed   bool   // the sender had lost the receiver
+	Question uint64 // of who asks, in its own count; its answer has the same. 0: none
 }
 
 // Symbols are coded symbols of the operations that the sender retains in one part, or of the versions of its rows.

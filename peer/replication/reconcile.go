@@ -31,10 +31,10 @@ func (m *Machine) reconcile(partner []crdt.PeerID) []Outgoing {
 	return received.Send
 }
 
-// Ask makes a peer answer at once with the version of its own row, and begins no round with it.
-func (m *Machine) Ask(peer crdt.PeerID) Outgoing {
+// Ask makes a peer answer at once with the version of its own row and the number of the question, and begins no round with it.
+func (m *Machine) Ask(peer crdt.PeerID, number uint64) Outgoing {
 	question := m.digest()
-	question.Busy = true
+	question.Busy, question.Question = true, number
 	return Outgoing{peer, Message{Digest: question}}
 }
 
@@ -91,7 +91,7 @@ func (m *Machine) answer(received *Received, from crdt.PeerID, d, mine *Digest) 
 	if d.RowRoot != mine.RowRoot {
 		received.send(from, Message{RowSymbols: m.firstRowSymbols(d.RowCount)})
 	}
-	mine.Answer, mine.Busy = true, m.busy()
+	mine.Answer, mine.Busy, mine.Question = true, m.busy(), d.Question
 	if !received.Equal && !d.Busy && !mine.Busy && !m.crosses(from) && m.comparable(d) &&
 		!nearlyEmpty(mine.Count, d.Count) && !nearlyEmpty(d.Count, mine.Count) {
 		received.send(from, Message{Symbols: m.firstSymbols(d)})

@@ -30,7 +30,7 @@ func TestEqualRoundIsOneSmallMessageEachWay(t *testing.T) {
 		t.Errorf("%v messages, %+v", l.messages, l.results)
 	}
 	largest := Message{Digest: &Digest{Count: math.MaxUint64, RowCount: math.MaxUint64, Own: Version{math.MaxUint64, math.MaxUint64},
-		Doubted: FloorHash{2}, Answer: true, Busy: true, Missed: true}}
+		Doubted: FloorHash{2}, Answer: true, Busy: true, Missed: true, Question: 7}}
 	envelope := wire.EncodeEnvelope(wire.Envelope{Message: Encode(largest)})
 	if t.Logf("%d and %d bytes; at most %d in an envelope", l.bytes[0], l.bytes[1], len(envelope)); l.largest > 1400 || len(envelope) > 1400 {
 		t.Error("more than 1,400 bytes")

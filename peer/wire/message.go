@@ -49,6 +49,7 @@ type Digest struct {
 	Busy     bool    `cbor:"8,keyasint,omitempty"`
 	Doubted  *Short  `cbor:"9,keyasint,omitempty"`
 	Missed   bool    `cbor:"10,keyasint,omitempty"`
+	Question uint64  `cbor:"11,keyasint,omitempty"`
 }
 
 // Version is that of a row.

@@ -51,6 +51,7 @@ func codecs() []codec {
 			Answer: true, Busy: true, Doubted: &Short{4},
 		}}, EncodeMessage, DecodeMessage),
 		of("message-digest-missed", Message{Digest: &Digest{Root: Sum{1}, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14}, Busy: true, Missed: true}}, EncodeMessage, DecodeMessage),
+		of("message-digest-question", Message{Digest: &Digest{Root: Sum{1}, Floor: Short{3}, Own: Version{Boot: 3, Sequence: 14}, Answer: true, Question: 3<<32 + 7}}, EncodeMessage, DecodeMessage),
 		of("message-lease-asks", Message{Lease: &Lease{Life: 7, Number: 12, Term: 10_000, Frees: []string{"default/db-1"}, Asks: []LeaseAsk{
 			{Name: "default/db-0", Workload: "Deployment/default/db", Terms: Short{1}},
 			{Name: "default/web-0", Workload: "Deployment/default/web", Terms: Short{2}, Next: &sampleNext},
