@@ -182,19 +182,23 @@ func altered(t *rapid.T, v View) View {
 
 // TestPlannerAfterTightRoom: a plan that gave up the hash order for want of room leaves no trace in the next one.
 func TestPlannerAfterTightRoom(t *testing.T) {
-	v := fleet(4, 8)
-	for i := range v.Wanted {
-		v.Wanted[i].Request = v.Peers[0].Room
-		if i < 3 {
-			v.Wanted[i].Request = v.Peers[2].Room // one of them has room
-		}
+	v := fleet(2, 0)
+	v.Peers[1].Room = v.Peers[0].Room
+	for n, parts := range []int64{5, 5, 4, 3, 3} { // spread evenly, the last does not fit any more
+		request := Resources{CPUMillis: v.Peers[0].Room.CPUMillis / 10 * parts, MemoryBytes: v.Peers[0].Room.MemoryBytes / 10 * parts}
+		v.Wanted = append(v.Wanted, workloadAs(WorkloadID(fmt.Sprintf("Deployment/default/w%d", n)), 1, request)...)
 	}
-	p := &toldPlanner{Planner: NewPlanner()}
-	p.tell(v)
-	p.Plan(v.Now)
-	v = View{Peers: v.Peers, Now: v.Now, Wanted: slices.Clone(v.Wanted)}
-	for i := range v.Wanted {
-		v.Wanted[i].Request = Resources{CPUMillis: 100, MemoryBytes: 1 << 20}
+	p := tellAll(v)
+	plan := p.Plan(v.Now)
+	if i := slices.IndexFunc(plan.Assignments, func(a Assignment) bool { return a.Peer == "" }); i >= 0 {
+		t.Errorf("%s is pending", plan.Assignments[i].Replica)
+	}
+	if !slices.ContainsFunc(plan.Assignments, func(a Assignment) bool { return a.Rule == BestFit }) {
+		t.Error("nothing gave up the hash order")
+	}
+	v = View{Peers: v.Peers, Now: v.Now}
+	for n := range 20 {
+		v.Wanted = append(v.Wanted, workloadAs(WorkloadID(fmt.Sprintf("Deployment/default/w%d", n)), 1, Resources{CPUMillis: 100, MemoryBytes: 1 << 20})...)
 	}
 	p.tell(v)
 	if diff := cmp.Diff(v.Plan(), p.Plan(v.Now)); diff != "" {
