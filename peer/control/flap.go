@@ -122,7 +122,18 @@ func (m *Machine) carriesOn() bool {
 // cameNow begins the time in which plans see to it that this peer gets its share: its machine started, it was lost, or it may take
 // work again.
 func (m *Machine) cameNow() {
-	m.flap.came, m.flap.cameAt, m.flap.still, m.rowDirty = millis(m.now.Wall), m.now.Elapsed, 0, true
+	m.flap.cameAt, m.flap.still, m.rowDirty = m.now.Elapsed, 0, true
+	m.flap.came = m.cameByOthers()
+}
+
+// cameByOthers is when this peer came by the clocks of the others: plans compare that with when they began what they run, so a wrong clock
+// here must not count. Before they are known, which they are once this peer is steady, it is by its own.
+func (m *Machine) cameByOthers() int64 {
+	wall := m.now.Wall.Add(m.flap.cameAt - m.now.Elapsed)
+	if ahead, known := m.ownSkew(); known && ahead.Abs() >= skewNote {
+		wall = wall.Add(-ahead)
+	}
+	return millis(wall)
 }
 
 // seeFilled notes whether the newest plan, in which this peer that came is steady, moves nothing for the balance.
@@ -226,8 +237,12 @@ func (m *Machine) passFlap() {
 func (m *Machine) setSteady() {
 	f := &m.flap
 	steady := m.now.Elapsed >= f.disturbed+steadyAfter && (m.peersLive() || len(m.lost) == 0)
-	if steady != f.steady {
-		f.steady, m.rowDirty = steady, true
+	if steady == f.steady {
+		return
+	}
+	f.steady, m.rowDirty = steady, true
+	if steady && f.came != 0 {
+		f.came = m.cameByOthers()
 	}
 }
 
