@@ -47,6 +47,12 @@
 // holes the file is emptied. Lines carry no time, so LogOptions.Since can only leave out a generation that
 // was silent since then.
 //
+// # Storage
+//
+// Every ten seconds the instances with limits of storage are measured by looking at each file, in constant memory: 4 µs for each (100,000 in
+// 0.4 s). One that takes long is looked at more seldom, so that it costs at most a fiftieth of a core. Looking ends where a limit is passed, and an
+// empty file counts as half a KiB, so that it does end. Quotas of the file system would be exact, and few are mounted with them.
+//
 // # Confinement
 //
 // Own pid and mount namespaces per container; network, ipc and uts per instance; nine capabilities; no new privileges; a

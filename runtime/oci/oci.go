@@ -54,9 +54,10 @@ type instance struct {
 	furnished  bool // this life has made or checked its network, namespaces and mounts
 	removed    chan struct{}
 
-	busy   int              // calls that make something of it
-	over   string           // it is being brought down, for it wrote too much: which limit it is over
-	untold []runtime.Status // exits that are told when all of it has ended
+	busy      int              // calls that make something of it
+	over      string           // it is being brought down, for it wrote too much: which limit it is over
+	untold    []runtime.Status // exits that are told when all of it has ended
+	measureAt time.Time        // what it wrote is not measured before
 }
 
 type container struct {

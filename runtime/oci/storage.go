@@ -15,7 +15,7 @@ import (
 
 const (
 	measureEach  = 10 * time.Second // as the kubelet does
-	measureShare = 50               // measuring takes at most one part in so many of the time
+	measureShare = 50               // an instance that takes long to measure is measured so much more seldom
 	oursBytes    = 64 << 10         // at most this much of a writable layer is what we put there: /etc and its directories
 
 	// storageExceeded is the Reason of who ends because of it.
@@ -25,22 +25,27 @@ const (
 // keepStorage ends instances that wrote more than they may, until Close.
 func (r *Runtime) keepStorage() {
 	defer r.workers.Done()
-	for rest := measureEach; ; {
+	tick := time.NewTicker(measureEach)
+	defer tick.Stop()
+	for {
 		select {
-		case <-time.After(rest):
+		case <-tick.C:
 		case <-r.done:
 			return
 		}
-		began := time.Now()
-		r.measure()
-		rest = max(measureEach, measureShare*time.Since(began))
+		r.measure(time.Now())
 	}
 }
 
-// measure looks at all instances with limits once.
-func (r *Runtime) measure() {
-	for _, w := range r.writers() {
-		if over := r.excess(w); over != "" {
+// measure looks once at all instances with limits whose turn it is.
+func (r *Runtime) measure(now time.Time) {
+	for _, w := range r.writers(now) {
+		began := time.Now()
+		over := r.excess(w)
+		r.mu.Lock()
+		w.in.measureAt = now.Add(measureShare * time.Since(began))
+		r.mu.Unlock()
+		if over != "" {
 			r.evict(w.in, over)
 		}
 	}
@@ -54,7 +59,7 @@ type writer struct {
 	most int64    // the sum of its containers' limits; 0 where none has one
 }
 
-func (r *Runtime) writers() (all []writer) {
+func (r *Runtime) writers(now time.Time) (all []writer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, in := range r.instances {
@@ -69,7 +74,7 @@ func (r *Runtime) writers() (all []writer) {
 				limited = limited || m.VolumeBytes > 0
 			}
 		}
-		if running && (limited || w.most > 0) {
+		if running && (limited || w.most > 0) && !now.Before(in.measureAt) {
 			all = append(all, w)
 		}
 	}
@@ -193,6 +198,7 @@ func (r *Runtime) work(in *instance) (done func(), err error) {
 
 const (
 	deepest  = 200     // directories in one another: each takes a descriptor while it is read
+	leastUse = 512     // of an empty file, too: what describes it is on disk, and measuring must come to an end
 	mostTwin = 1 << 16 // files of several names that are told apart; more of them count as often as they are found
 )
 
@@ -224,7 +230,7 @@ func (m *meter) entry(dir int, name string, depth int) {
 			m.twins[stat.Ino] = true
 		}
 	}
-	m.left -= stat.Blocks * 512
+	m.left -= max(stat.Blocks*512, leastUse)
 	if isDir && m.left >= 0 {
 		m.directory(dir, name, depth+1)
 	}

@@ -35,7 +35,7 @@ func TestStorageLimits(t *testing.T) {
 		"layer":   {"head -c 2097152 /dev/zero >/tmp/big", "container web wrote more than its limit of ephemeral-storage, 1Mi"},
 		"output":  {"head -c 2097152 /dev/zero; echo", "container web wrote more"},
 		"volume":  {"head -c 2097152 /dev/zero >/data/big", "volume data holds more than its sizeLimit, 512Ki"},
-		"many":    {"i=0; while [ $i -lt 600 ]; do echo >/tmp/$i; i=$((i+1)); done", "container web wrote more"},
+		"many":    {"i=0; while [ $i -lt 2400 ]; do >/tmp/$i; i=$((i+1)); done", "container web wrote more"},
 		"hidden":  {"i=0; while [ $i -lt 250 ]; do mkdir d; cd d; i=$((i+1)); done", "container web wrote more"},
 		"another": {"mkdir /tmp/a; head -c 2097152 /dev/zero >/tmp/a/big; ln -s /tmp/a /tmp/b", "container web wrote more"},
 	} {
@@ -51,9 +51,9 @@ func TestStorageLimits(t *testing.T) {
 // What is below its limits, holds nothing on disk, is counted once, or belongs to somebody else, ends nobody.
 func TestStorageWithinLimits(t *testing.T) {
 	w := newWorld(t)
-	web := sh("head -c 600000 /dev/zero >/tmp/a; ln /tmp/a /tmp/b; ln -s / /tmp/c; dd if=/dev/zero of=/tmp/d bs=1 count=1 seek=9999999 2>/dev/null; head -c 300000 /dev/zero >/data/a" + goOn)
+	web := sh("head -c 600000 /dev/zero >/tmp/a; ln /tmp/a /tmp/b; ln -s / /tmp/c; ln -s /bin/busybox /tmp/e; dd if=/dev/zero of=/tmp/d bs=1 count=1 seek=9999999 2>/dev/null; head -c 300000 /dev/zero >/data/a" + goOn)
 	web.Args[0] = strings.Replace(web.Args[0], "ln /tmp", "busybox ln /tmp", 1)
-	web.Args[0] = strings.Replace(web.Args[0], "ln -s", "busybox ln -s", 1)
+	web.Args[0] = strings.ReplaceAll(web.Args[0], "ln -s", "busybox ln -s")
 	web.Limits.StorageBytes = 1 << 20
 	web.Mounts = []runtime.Mount{{Volume: "data", Path: "/data", VolumeBytes: 512 << 10}, {Volume: "data", Path: "/again", VolumeBytes: 512 << 10}}
 	w.prepare(web)
