@@ -40,6 +40,7 @@ func (m *Machine) planChanged() (plan placement.Plan, ok bool) {
 		m.tripPlan(len(m.planner.spans))
 		m.feedAll(f)
 		plan = f.planner.Plan(m.planner.view.Now)
+		m.planner.paced = f.paced
 	})
 	if failure != "" {
 		*f = feed{}

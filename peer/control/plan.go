@@ -16,6 +16,7 @@ import (
 type planner struct {
 	stale       bool          // something that a plan looks at may have changed
 	due         time.Duration // not before this is planned again
+	passing     time.Duration // when what passes makes the plan stale; 0: nothing has passed
 	changes     int           // peers and replicas in the view that have changed since the last plan
 	wantedStale bool          // the workloads have changed
 
@@ -27,7 +28,9 @@ type planner struct {
 	planned bool
 	digest  ViewDigest // of the view that plan is of
 	plan    placement.Plan
-	mine    []int // assignments to this peer
+	mine    []int                         // assignments to this peer
+	pending int                           // replicas without a place
+	paced   map[placement.WorkloadID]bool // workloads that do not all want their newest revision, or not yet; nil: unknown; never changed
 
 	budgets []*budget // sorted
 	feed    feed
@@ -62,9 +65,15 @@ func planPause(parts, changes int) time.Duration {
 	return min(pause+pause*time.Duration(changes)/8, time.Second)
 }
 
+// parts is how many parts the view has, for planPause.
+func (m *Machine) parts() int { return 1 + len(m.members) + 2*len(m.planner.base) }
+
 // replan makes a new plan if anything that it looks at has changed.
 func (m *Machine) replan() {
 	p := &m.planner
+	if p.passing != 0 && p.passing <= m.now.Elapsed {
+		p.stale = true
+	}
 	if p.stale && p.each && !p.wantedStale {
 		p.wantedStale = m.eachChanged()
 	}
@@ -80,10 +89,10 @@ func (m *Machine) replan() {
 		p.changes += max(len(p.base)-before, before-len(p.base))
 	}
 	plan, ok := m.tryPlan()
-	p.stale, p.planned, p.digest = false, true, m.viewDigest()
+	p.stale, p.passing, p.planned, p.digest = false, 0, true, m.viewDigest()
 	p.due = m.now.Elapsed
 	if len(p.base) > 0 {
-		p.due += planPause(1+len(m.members)+2*len(p.base), p.changes)
+		p.due += planPause(m.parts(), p.changes)
 	}
 	p.changes = 0
 	if !ok {
@@ -93,7 +102,7 @@ func (m *Machine) replan() {
 		m.touched = true
 	}
 	p.plan = plan
-	p.mine = m.assigned()
+	p.mine, p.pending = m.assigned()
 	m.dropRefusals()
 }
 
@@ -103,26 +112,28 @@ func (m *Machine) stillPlanned() bool {
 	if !p.planned || p.wantedStale || m.viewDigest() != p.digest {
 		return false
 	}
-	p.stale = false
+	p.stale, p.passing = false, 0
 	return true
 }
 
-// assigned lists the assignments to this peer.
-func (m *Machine) assigned() []int {
+// assigned lists the assignments to this peer, and counts those to none.
+func (m *Machine) assigned() (mine []int, pending int) {
 	p := &m.planner
 	if shared := m.config.Shared.plan(p.digest); shared != nil {
-		return shared.of(placement.PeerID(m.self))
+		return shared.of(placement.PeerID(m.self)), shared.pending
 	}
 	return assignedTo(&p.plan, placement.PeerID(m.self))
 }
 
-func assignedTo(plan *placement.Plan, peer placement.PeerID) (mine []int) {
+func assignedTo(plan *placement.Plan, peer placement.PeerID) (mine []int, pending int) {
 	for i := range plan.Assignments {
-		if plan.Assignments[i].Peer == peer {
+		if at := plan.Assignments[i].Peer; at == "" {
+			pending++
+		} else if at == peer {
 			mine = append(mine, i)
 		}
 	}
-	return mine
+	return mine, pending
 }
 
 // gatherWanted lists all replicas of all workloads in force.
@@ -273,11 +284,12 @@ func (m *Machine) tryPlan() (placement.Plan, bool) {
 func (m *Machine) planFed() (placement.Plan, bool) {
 	digest := m.viewDigest()
 	if shared := m.config.Shared.plan(digest); shared != nil {
+		m.planner.paced = shared.paced
 		return shared.plan, true
 	}
 	plan, ok := m.planChanged()
 	if ok {
-		m.config.Shared.keepPlan(digest, plan)
+		m.config.Shared.keepPlan(digest, plan, m.planner.paced)
 	}
 	return plan, ok
 }
@@ -285,6 +297,7 @@ func (m *Machine) planFed() (placement.Plan, bool) {
 // planAll plans everything that is wanted.
 func (m *Machine) planAll() (plan placement.Plan, failure string) {
 	m.buildView()
+	m.planner.paced = nil
 	return m.planFirst(len(m.planner.spans))
 }
 

@@ -92,7 +92,11 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 		m.rows[peer] = r
 		m.moved(peer)
 	} else if !samePlanning(r.said, read) {
-		m.moved(peer)
+		if m.passes(r.said, read) {
+			m.passed(peer)
+		} else {
+			m.moved(peer)
+		}
 	}
 	m.healGone(peer, read)
 	*r = row{version: version, at: m.now.Elapsed, said: read}

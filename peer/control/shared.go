@@ -27,9 +27,11 @@ type sharedRow struct {
 
 // sharedPlan is a plan, and which of its assignments are whose.
 type sharedPlan struct {
-	plan  placement.Plan
-	asked int
-	mine  map[placement.PeerID][]int // nil before many have asked
+	plan    placement.Plan
+	paced   map[placement.WorkloadID]bool
+	pending int
+	asked   int
+	mine    map[placement.PeerID][]int // nil before many have asked
 }
 
 // planAskers is how many look through a plan for what is theirs before that is worked out for all.
@@ -37,7 +39,8 @@ const planAskers = 8
 
 func (p *sharedPlan) of(peer placement.PeerID) []int {
 	if p.asked++; p.asked <= planAskers {
-		return assignedTo(&p.plan, peer)
+		mine, _ := assignedTo(&p.plan, peer)
+		return mine
 	}
 	if p.mine == nil {
 		p.mine = map[placement.PeerID][]int{}
@@ -100,14 +103,15 @@ func (s *Shared) plan(view ViewDigest) *sharedPlan {
 	return s.plans[view]
 }
 
-func (s *Shared) keepPlan(view ViewDigest, plan placement.Plan) {
+func (s *Shared) keepPlan(view ViewDigest, plan placement.Plan, paced map[placement.WorkloadID]bool) {
 	if s == nil {
 		return
 	}
 	if s.plans == nil || len(s.plans) >= mostSharedPlans {
 		s.plans = map[ViewDigest]*sharedPlan{}
 	}
-	s.plans[view] = &sharedPlan{plan: plan}
+	_, pending := assignedTo(&plan, "")
+	s.plans[view] = &sharedPlan{plan: plan, paced: paced, pending: pending}
 }
 
 // mostSharedFeeds bounds the planners. As each is fed what differs between the views of the machine that plans and of the one before, there is

@@ -112,11 +112,12 @@ type said struct {
 	about       ViewDigest // of what it says of its peer, save labels
 	labelled    ViewDigest // of its peer's labels
 	holds       ViewDigest // of incumbents and refusals
+	abiding     ViewDigest // of about, save what passes with time
 }
 
 func sayingOf(peer crdt.PeerID, o *wire.Observation) *said {
 	s := &said{observation: o, devices: devicesOf(o.Devices), labelled: labelledOf(o.Labels)}
-	s.about = s.describing()
+	s.about, s.abiding = s.describing(true), s.describing(false)
 	s.incumbents = make([]placement.Incumbent, len(o.Instances))
 	for i, in := range o.Instances {
 		s.incumbents[i] = incumbentOf(peer, in)
@@ -143,9 +144,14 @@ func spaceOf(o *wire.Observation) placement.Resources {
 	return resources(placement.Resources{CPUMillis: o.CPUMillis, MemoryBytes: o.Memory, StorageBytes: o.Storage, Pids: o.Pids})
 }
 
-func (s *said) describing() ViewDigest {
+// describing leaves out what passes with time, that its peer came, where that is not asked for.
+func (s *said) describing(passing bool) ViewDigest {
 	o := s.observation
-	return viewText("about").amount(spaceOf(o)).amounts(s.devices).flag(o.Draining).flag(o.Damped).flag(o.Steady).number(o.Came).sum()
+	t := viewText("about").amount(spaceOf(o)).amounts(s.devices).flag(o.Draining).flag(o.Damped)
+	if passing {
+		t = t.flag(o.Steady).number(o.Came)
+	}
+	return t.sum()
 }
 
 // holding leaves out until when a refusal stands: no plan looks at that, for its peer alone ends it.
@@ -216,8 +222,13 @@ type peersDigest struct {
 
 // moved notes that what a plan looks at of a peer may have changed.
 func (m *Machine) moved(id crdt.PeerID) {
+	m.planner.stale = true
+	m.recount(id)
+}
+
+// recount has a peer counted again in the digest of the view.
+func (m *Machine) recount(id crdt.PeerID) {
 	p := &m.planner
-	p.stale = true
 	if id == m.self {
 		p.peers.own.moved = true
 	} else if n := m.members[id]; n != nil && !n.counted.moved {
