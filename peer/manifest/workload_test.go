@@ -53,6 +53,19 @@ func TestWorkloadOf(t *testing.T) {
 	}
 }
 
+// TestStorageOf is what containers and volumes may hold; a limit is a request too, where there is none.
+func TestStorageOf(t *testing.T) {
+	text := strings.Replace(edit(t, "memory: 64Mi", "memory: 64Mi, ephemeral-storage: 10Mi"), "emptyDir: {}", "emptyDir: {sizeLimit: 4Mi}", 1)
+	w := workloadOf(t, text)
+	c := w.Template.Containers[0]
+	if c.Limits.StorageBytes != 10<<20 || c.Mounts[0].VolumeBytes != 4<<20 || w.RequestStorageBytes != 10<<20 {
+		t.Errorf("%+v %+v, requested %d", c.Limits, c.Mounts, w.RequestStorageBytes)
+	}
+	if without := workloadOf(t, web); w.Revision == without.Revision {
+		t.Error("other limits, and the same revision")
+	}
+}
+
 func TestRevision(t *testing.T) {
 	base := workloadOf(t, web).Revision
 	same := map[string]string{
