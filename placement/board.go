@@ -193,8 +193,9 @@ func refusedBefore(r, found *Refusal) bool {
 func (b *board) startOver() {
 	n := len(b.wanted)
 	b.place, b.rule = resized(b.place, n), resized(b.rule, n)
+	clear(b.rule)
 	for i := range b.place {
-		b.place[i], b.rule[i] = nowhere, ""
+		b.place[i] = nowhere
 	}
 	for i := range b.sites {
 		b.sites[i].left = b.left[i]

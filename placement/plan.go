@@ -96,39 +96,47 @@ func (b *board) placeRest() []int32 {
 		b.loadKept()
 		return nil
 	}
-	b.sow() // first, or restore would take the hashes away
-	kept := b.snapshot()
+	b.sow() // first, or going back would take the hashes away
+	sites := slices.Clone(b.sites)
 	pending := b.run(order, byHash)
 	for _, m := range []manner{byFit, packed} {
 		if !b.tight(pending) {
 			return pending
 		}
-		before := b.snapshot()
-		b.restore(kept)
+		before := b.outcomeOf(order)
+		b.restore(outcome{sites: sites}, order)
 		if again := b.run(order, m); len(again) < len(pending) {
 			pending = again
 		} else {
-			b.restore(before)
+			b.restore(before, order)
 		}
 	}
 	return pending
 }
 
-// outcome is what a pass changes.
+// outcome is what a pass changes: the places of what it places, if it has any, and the peers.
 type outcome struct {
 	place []int32
 	rule  []Rule
 	sites []site
 }
 
-func (b *board) snapshot() outcome {
-	return outcome{slices.Clone(b.place), slices.Clone(b.rule), slices.Clone(b.sites)}
+func (b *board) outcomeOf(order []int32) outcome {
+	o := outcome{make([]int32, len(order)), make([]Rule, len(order)), slices.Clone(b.sites)}
+	for n, i := range order {
+		o.place[n], o.rule[n] = b.place[i], b.rule[i]
+	}
+	return o
 }
 
-func (b *board) restore(o outcome) {
-	copy(b.place, o.place)
-	copy(b.rule, o.rule)
+func (b *board) restore(o outcome, order []int32) {
 	copy(b.sites, o.sites)
+	for n, i := range order {
+		b.place[i], b.rule[i] = nowhere, ""
+		if o.place != nil {
+			b.place[i], b.rule[i] = o.place[n], o.rule[n]
+		}
+	}
 	b.indexRules()
 }
 
