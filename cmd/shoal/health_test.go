@@ -1,10 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"shoal/gossip"
 )
@@ -63,4 +71,73 @@ func TestSignsOfThisKernel(t *testing.T) {
 		}
 	}
 	t.Error("it is never the same")
+}
+
+// TestSignsOfARealStall lets two processes in a cgroup want one processor, and finds it in what the kernel keeps of that cgroup.
+func TestSignsOfARealStall(t *testing.T) {
+	group := pressureGroup(t)
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(group, "cpu.pressure"), filepath.Join(dir, "cpu")); err != nil {
+		t.Fatal(err)
+	}
+	if before := signs("/", dir).CPUStall; before != 0 {
+		t.Fatalf("before anything runs: %v", before)
+	}
+	for range 2 {
+		busy := exec.Command("sh", "-c", "read line; while :; do :; done")
+		start, err := busy.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := busy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer busy.Wait()
+		defer busy.Process.Kill()
+		var first unix.CPUSet
+		first.Set(0)
+		pid := strconv.Itoa(busy.Process.Pid)
+		err = errors.Join(unix.SchedSetaffinity(busy.Process.Pid, &first), os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(pid), 0))
+		if _, begun := fmt.Fprintln(start); err != nil || begun != nil {
+			t.Fatal(err, begun)
+		}
+	}
+	for deadline := time.Now().Add(30 * time.Second); signs("/", dir).CPUStall == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("two processes on one processor for 30 s, and no stall is seen")
+		}
+	}
+}
+
+// pressureGroup makes a cgroup of which the kernel keeps pressure, for as long as the test runs.
+func pressureGroup(t *testing.T) string {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 || !strings.Contains(line, " - cgroup2 ") {
+			continue
+		}
+		group := filepath.Join(fields[4], fmt.Sprintf("shoal-test-%d", os.Getpid()))
+		if err := os.Mkdir(group, 0o755); errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+			t.Skip("not root: this makes a cgroup; run the tests as root")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			for deadline := time.Now().Add(10 * time.Second); os.Remove(group) != nil; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Errorf("%s is left", group)
+					return
+				}
+			}
+		})
+		if _, err := os.Stat(filepath.Join(group, "cpu.pressure")); err == nil {
+			return group
+		}
+	}
+	t.Skip("no cgroup of version 2 with pressure stall information: this kernel keeps none")
+	return ""
 }
