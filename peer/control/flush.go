@@ -37,6 +37,7 @@ func (m *Machine) Flush(now Clock) Output {
 	m.stage("answering", m.answerLeaves)
 	m.stage("healing", m.heal)
 	m.stage("keeping what happened", m.saveEvents)
+	m.stage("keeping who is away", m.saveAway)
 	return m.finish()
 }
 

@@ -159,6 +159,7 @@ type Machine struct {
 	priorities  map[string]manifest.Priority // as written, by name
 	classes     map[string]manifest.Priority // those in force; see manifest.Priorities
 	steps       steps
+	away        away
 	moves       map[placement.ReplicaID]time.Duration // since when the plan sends them here for the balance
 	leases      leases
 	notes       noteLog
@@ -222,6 +223,7 @@ func New(config Config, saved Saved) *Machine {
 	m.resumeIntent(saved.Ops)
 	m.resumeFloors(saved.Records)
 	m.flap.resume(saved.Records[recordFlap])
+	m.resumeAway(saved.Records)
 	m.resumeBook(saved.Book)
 	m.resumeEvents(saved.Records)
 	m.resumeHeals(saved.Records)

@@ -125,7 +125,8 @@ func (m *Machine) resumeBook(book []gossip.Member) {
 func (m *Machine) startWaits() {
 	for id, n := range m.members {
 		if !n.heard {
-			n.since = m.now.Elapsed
+			n.since = m.lostBefore(id)
+			m.goneSince(id, true)
 			m.lostStep(id, n)
 			n.wait = m.now.Elapsed + m.config.Tuning.Settle
 			m.list(id, n)
@@ -149,7 +150,9 @@ func (m *Machine) memberChanged(news gossip.Member) {
 	was, wasLive := n.Member, n.live()
 	wasLeft := n.heard && n.State == gossip.Left
 	n.Member = news
-	if !n.heard || was.State != news.State {
+	if known && !n.heard && news.State == gossip.Failed {
+		n.since = m.lostBefore(id)
+	} else if !n.heard || was.State != news.State {
 		n.since = m.now.Elapsed
 	}
 	n.heard = true

@@ -67,6 +67,7 @@ func (m *Machine) askedSpans() {
 		for id := range m.lost {
 			m.moved(id)
 		}
+		m.away.dirty = m.away.dirty || len(m.away.since) > 0
 		m.passSteps()
 	}
 }
@@ -110,6 +111,7 @@ func (m *Machine) lostStep(id crdt.PeerID, n *member) {
 
 // lostSince begins to count for how long a peer has been lost, when it is. By then this one has been filled, if there was nothing to move.
 func (m *Machine) lostSince(id crdt.PeerID, n *member, was gossip.State) {
+	m.goneSince(id, !n.live() && n.State != gossip.Left)
 	if !n.live() && n.State != was {
 		if m.flap.still != 0 {
 			m.filled()
