@@ -248,19 +248,21 @@ func (m *Machine) OOM(id runtime.InstanceID, name string) bool {
 // Measure ends the instances of which a container wrote more than its limit of storage.
 func (m *Machine) Measure() {
 	m.mu.Lock()
-	over := map[runtime.InstanceID]string{}
-	for id, in := range m.instances {
+	var over []func()
+	for _, id := range m.sorted() {
+		in := m.instances[id]
 		for _, c := range in.spec.Containers {
 			if most := c.Limits.StorageBytes; most > 0 && m.running(id, c.Name) != nil && in.containers[c.Name].does.Writes > most {
-				over[id] = fmt.Sprintf("container %s wrote more than %dMi", c.Name, most>>20)
+				detail := fmt.Sprintf("container %s wrote more than %dMi", c.Name, most>>20)
+				for name := range in.containers {
+					over = append(over, func() { m.exceed(id, name, detail) })
+				}
 			}
 		}
 	}
 	m.mu.Unlock()
-	for id, detail := range over {
-		for _, c := range m.instances[id].spec.Containers {
-			m.exceed(id, c.Name, detail)
-		}
+	for _, end := range over {
+		end()
 	}
 }
 
