@@ -90,7 +90,8 @@ func (m *Machine) fillMember(v *MemberView, r *row) {
 	v.RowAge = m.now.Elapsed - r.at
 	v.Labels = maps.Clone(r.observation.Labels)
 	v.Images = slices.Clone(r.observation.Images)
-	v.Leaving, v.Draining, v.Damped = r.observation.Draining, r.observation.Draining, r.observation.Damped
+	v.Leaving, v.Draining = r.observation.Draining, r.observation.Draining
+	v.Damped, v.Steady = r.observation.Damped, r.observation.Steady
 	v.Space, v.Devices = spaceOf(r.observation), slices.Clone(r.devices)
 	v.Subnet, _ = netip.ParsePrefix(r.observation.Subnet)
 	for i := range r.incumbents {

@@ -21,6 +21,7 @@ type MemberView struct {
 	Draining bool // it hands over its work, for that or by intent
 	Cordoned bool // it takes nothing new, by intent
 	Damped   bool // it takes nothing new for a while, because it came and went
+	Steady   bool // it has been up and in touch for long enough to be given its share
 	Admitted placement.Resources
 	Space    placement.Resources // all that its newest row gives to containers
 	Devices  []placement.Amount  // the same, of extended resources; sorted by name

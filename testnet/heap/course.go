@@ -52,7 +52,8 @@ func (m *machine) intends(a control.Action) {
 	m.intended[a.Instance] = x
 	m.balance[a.Instance] = x.Balance
 	m.unaware[a.Instance] = slices.ContainsFunc(w.course.Known(w.now, x, 0), func(name string) bool {
-		return !w.membership.live(p, w.Peer(name)) // that is nobody's mistake
+		other := w.Peer(name) // not to know it is nobody's mistake; nor is it when the disk was slow, and it came back meanwhile
+		return !w.membership.live(p, other) || w.membership.believed[p.index][other.index].since > m.scheduled[replica]
 	})
 }
 
@@ -132,9 +133,12 @@ func (p *Peer) roomOnly() (promise.Resources, map[string]int64) {
 		StorageBytes: p.has.StorageBytes, Pids: p.has.Pids}, p.has.devices()
 }
 
-// notesDisplaced remembers for whom a replica makes room, as its peer says.
-func (m *machine) notesDisplaced(notes []control.Note) {
-	for _, n := range notes {
+// notes remembers for whom a replica makes room, and when one was taken, as its peer says.
+func (m *machine) notes(said []control.Note) {
+	for _, n := range said {
+		if n.Reason == "Scheduled" {
+			m.scheduled[n.Replica] = m.peer.world.now
+		}
 		if by, found := strings.CutPrefix(n.Text, "makes room for "); found && n.Reason == "Displaced" {
 			m.displaced[n.Replica], _, _ = strings.Cut(by, ",")
 		}

@@ -41,6 +41,7 @@ type machine struct {
 	deadlines map[runtime.InstanceID]time.Duration    // in true time: what the process that keeps them knows
 	unaware   map[runtime.InstanceID]bool             // begun while the peer took another one that runs it for gone
 	balance   map[runtime.InstanceID]bool             // begun for the balance
+	scheduled map[string]time.Duration                // when a replica was last taken
 	displaced map[string]string                       // replicas, and for whom they made room last
 	intended  map[runtime.InstanceID]*promise.Copy    // about to be begun
 }
@@ -65,7 +66,7 @@ type simContainer struct {
 }
 
 func newMachine(p *Peer) *machine {
-	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, deadlines: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}, balance: map[runtime.InstanceID]bool{}, displaced: map[string]string{}, intended: map[runtime.InstanceID]*promise.Copy{}}
+	return &machine{peer: p, instances: map[runtime.InstanceID]*simInstance{}, images: map[string]bool{}, queues: map[runtime.InstanceID][]control.Action{}, decided: map[runtime.InstanceID]time.Duration{}, deadlines: map[runtime.InstanceID]time.Duration{}, unaware: map[runtime.InstanceID]bool{}, balance: map[runtime.InstanceID]bool{}, scheduled: map[string]time.Duration{}, displaced: map[string]string{}, intended: map[runtime.InstanceID]*promise.Copy{}}
 }
 
 // run queues an action: those of one instance go one after the other.

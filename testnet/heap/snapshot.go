@@ -48,6 +48,9 @@ func (p *Peer) believes(s *promise.Peer) {
 	s.IntentDigest, s.PlanDigest = p.core.Digests()
 	sum, _ := p.core.Admitted()
 	s.Admitted = promise.Resources(sum)
+	for _, member := range p.core.Members() {
+		s.Filling = s.Filling || member.ID == p.self.ID && (member.Damped || !member.Steady)
+	}
 	for _, r := range p.core.Replicas() {
 		if r.Wanted {
 			s.Wanted = append(s.Wanted, promise.Wanted{Replica: string(r.ID), Revision: string(r.Assignment.Revision), Pending: r.Assignment.Peer == "",

@@ -100,7 +100,7 @@ func (w *World) watchFlush(p *Peer, out *control.Output) {
 			w.found(w.watch.Make(w.fact(op))) // what nobody has heard of yet is made here and now
 		}
 	}
-	p.machine.notesDisplaced(out.Notes)
+	p.machine.notes(out.Notes)
 	if w.flushes%whyEach == 0 {
 		w.watchWhy(p)
 	}

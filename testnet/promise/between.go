@@ -8,7 +8,7 @@ import "slices"
 func CutAlone(before, after Snapshot) []Violation {
 	f := findings{promise: "P5"}
 	for _, p := range before.Peers {
-		f.vanished(after, p)
+		f.vanished(before, after, p)
 	}
 	return f.sorted()
 }
@@ -18,33 +18,44 @@ func CutAlone(before, after Snapshot) []Violation {
 func SameContainers(before, after Snapshot, peer string) []Violation {
 	f := findings{promise: "P10"}
 	if p, known := before.peer(peer); known {
-		f.vanished(after, p)
+		f.vanished(before, after, p)
 	}
 	return f.sorted()
 }
 
-// vanished reports containers of p that no longer run, unless they ended by themselves.
-func (f *findings) vanished(after Snapshot, p Peer) {
+// vanished reports containers of p that no longer run, unless they ended by themselves or went to a peer that had not got its share before.
+func (f *findings) vanished(before, after Snapshot, p Peer) {
 	now, _ := after.peer(p.ID)
 	for _, i := range p.Instances {
 		for _, c := range i.Containers {
-			if !slices.Contains(now.containers(), c) && !slices.Contains(after.Ended, c) && !after.balanced(i) {
+			if !slices.Contains(now.containers(), c) && !slices.Contains(after.Ended, c) && !before.filledWith(after, i) {
 				f.add("%s/%s (generation %d) on %s no longer runs", c.Instance, c.Name, c.Generation, p.Name)
 			}
 		}
 	}
 }
 
+// filledWith says whether an instance went to a peer that was to be given its share.
+func (s Snapshot) filledWith(after Snapshot, i Instance) bool {
+	return slices.ContainsFunc(after.balancedTo(i), func(id string) bool {
+		taker, _ := s.peer(id)
+		return taker.Filling
+	})
+}
+
 // balanced says whether another copy of an instance is ready that was begun for the balance, and took its place.
-func (s Snapshot) balanced(i Instance) bool {
+func (s Snapshot) balanced(i Instance) bool { return len(s.balancedTo(i)) > 0 }
+
+// balancedTo lists the peers on which such a copy is.
+func (s Snapshot) balancedTo(i Instance) (ids []string) {
 	for _, p := range s.Peers {
-		for _, x := range p.Instances {
-			if x.Balance && x.Ready && x.Replica == i.Replica && x.Revision == i.Revision {
-				return true
-			}
+		if slices.ContainsFunc(p.Instances, func(x Instance) bool {
+			return x.Balance && x.Ready && x.Replica == i.Replica && x.Revision == i.Revision
+		}) {
+			ids = append(ids, p.ID)
 		}
 	}
-	return false
+	return ids
 }
 
 func (p Peer) containers() []Container {

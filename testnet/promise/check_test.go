@@ -215,6 +215,7 @@ func TestBetweenMoments(t *testing.T) {
 			s.Ended = s.Peers[1].containers()
 			s.Peers[1].Instances = nil
 		}, ""},
+		{"cut: moved for the balance", cut, func(s *Snapshot) { moveToB(s); s.Peers[1].Instances[1].Balance = true }, "P5: web-0.r/web"},
 		{"restart: the same", restart, func(s *Snapshot) { s.Peers[1].Instances = nil }, ""},
 		{"restart: another start", restart, func(s *Snapshot) { s.Peers[0].Instances[0].Containers[0].StartedAt = time.Unix(2, 0) }, "P10: web-0.r/web (generation 1) on a"},
 		{"restart: gone", restart, func(s *Snapshot) { s.Peers[0].Instances = nil }, "P10: web-0.r/web"},

@@ -37,6 +37,7 @@ type Peer struct {
 	Alive   bool // its program runs
 	Powered bool // its machine is on; containers may run without the program
 	Leaving bool // it hands over its work
+	Filling bool // it came, or is damped, so that plans may yet begin to give it its share of what runs elsewhere
 	Side    int  // peers that can reach each other have the same
 
 	IntentDigest [32]byte
