@@ -215,17 +215,35 @@ func (r *round) best(a *asking) (best, first candidate) {
 // first is the best of the first choices, of those peers with room that cost the least; of all of those if the first have their share of the
 // workload.
 func (r *round) first(a *asking) candidate {
+	if best, found := r.drawnTo(a); found {
+		return best
+	}
 	if 8*len(a.ground.peers) >= len(r.peers) && len(r.peers) >= walkLeast {
 		if best, enough := r.walk(a); enough {
 			return r.unlifted(a, best)
 		}
 	}
-	choices := r.firstFit(a)
+	return r.among(a, a.ground.peers)
+}
+
+// among is the best of the first choices of some peers.
+func (r *round) among(a *asking, peers []int32) candidate {
+	choices := r.firstFit(a, peers)
 	best := r.bestOf(a, choices)
 	if len(choices) < firstChoices {
 		return best // of all
 	}
 	return r.unlifted(a, best)
+}
+
+// drawnTo is the best of the few peers that the replica is drawn to, if it costs less than any other could.
+func (r *round) drawnTo(a *asking) (candidate, bool) {
+	peers, few := a.drawn()
+	if !few {
+		return none, false
+	}
+	best := r.among(a, peers)
+	return best, best.peer != nowhere && best.cost < a.floorBeside()
 }
 
 // unlifted looks at all peers if the best of the first choices has its share of the workload.
@@ -252,11 +270,11 @@ type near struct {
 	hash uint64
 }
 
-// firstFit looks at all peers for the first choices.
-func (r *round) firstFit(a *asking) []near {
+// firstFit looks at some peers, in order, for the first choices.
+func (r *round) firstFit(a *asking, peers []int32) []near {
 	first, least, prefers := r.choices[:0], int64(math.MaxInt64), a.prefers()
-	for _, peer := range a.ground.peers {
-		if !a.needs.within(&r.sites[peer].left) {
+	for _, peer := range peers {
+		if !a.ground.open[peer] || !a.needs.within(&r.sites[peer].left) {
 			continue
 		}
 		cost := int64(0)

@@ -22,8 +22,8 @@
 // Place: the others are placed one by one, those of higher priority and the largest first. Each
 // has an order of all peers, by weighted rendezvous hashing: a peer's weight is its room
 // and health. Of the first eight of them with room for it, the peer is taken that has less than its share of
-// the workload, and then the one whose load grows least by its share of everything. Where preferences
-// speak, all peers are looked at. It is a wish, not a rule: where nothing else fits, a peer takes more than its share.
+// the workload, and then the one that is filled least, of all that it is to run. Where preferences speak, the eight are of
+// those that cost the least. Shares are a wish, not a rule: where nothing else fits, a peer takes more than its share.
 //
 // Room is tight when this leaves pending what some peer could run if it were empty. Then the
 // others are placed once more, each where it fits best, and that plan is taken if it places more.
@@ -38,6 +38,6 @@
 // room that is left, but for displacers, which wait for it; rebalancing ends, within its budgets; while room is not tight a plan that
 // some peers have carried out already and others have not is still the same plan.
 //
-// A plan costs about the number of incumbents, plus for each replica that has to be placed a hundred steps along its hash order; where
-// room is tight or preferences speak, the number of peers.
+// A plan costs about the number of incumbents, plus for each replica that has to be placed some hundred steps along its hash order, or the number of
+// peers where room is tight, and where few peers have what is preferred.
 package placement

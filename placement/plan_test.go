@@ -478,6 +478,7 @@ func TestWalkFindsTheSame(t *testing.T) {
 		"none":   {},
 		"peers":  {PreferPeers: []PeerTerm{{Labels: []Requirement{{"zone", In, []string{"z1", "z3"}}}, Weight: 10}}},
 		"apart":  {PreferApart: []ReplicaTerm{{Labels: app, TopologyKey: "zone", Weight: 5}, {Labels: app, TopologyKey: "host", Weight: 100}}},
+		"beside": {PreferNear: []ReplicaTerm{{Labels: app, TopologyKey: "host", Weight: 5}}},
 		"near":   {PreferNear: []ReplicaTerm{{Labels: app, TopologyKey: "zone", Weight: 5}}},
 		"spread": {Spread: []Spread{{TopologyKey: "zone", Labels: app, MaxSkew: 1}}},
 	} {
@@ -501,21 +502,25 @@ func TestWalkFindsTheSame(t *testing.T) {
 func checkWalks(t *testing.T, v View) {
 	b := newBoard(v)
 	b.solve()
-	r, walked := b.newRound(byHash), 0
+	r, short := b.newRound(byHash), 0
 	for i := range b.wanted[:250] {
 		b.take(int32(i), b.place[i], false)
 		a := r.ask(int32(i))
-		best, enough := r.walk(a)
-		if !enough {
-			continue
-		}
-		walked++
-		if want := r.bestOf(a, r.firstFit(a)); best != want {
+		want := r.bestOf(a, r.firstFit(a, a.ground.peers))
+		best, walked := r.walk(a)
+		if walked && best != want {
 			t.Fatalf("%s: walked to %+v, the first choice is %+v", a.w.Replica, best, want)
 		}
+		drawn, found := r.drawnTo(a)
+		if found && drawn != r.among(a, a.ground.peers) {
+			t.Fatalf("%s: drawn to %+v, the first choice is %+v", a.w.Replica, drawn, want)
+		}
+		if walked || found {
+			short++
+		}
 	}
-	if walked < 40 {
-		t.Errorf("only %d of %d were found on a walk", walked, len(b.wanted))
+	if short < 40 {
+		t.Errorf("only %d of %d were found without a look at all", short, len(b.wanted))
 	}
 }
 
@@ -551,7 +556,7 @@ func checkFirstChoices(t *rapid.T, r *round, a *asking) {
 		}
 		return 1
 	})
-	if got, want := r.firstFit(a), fit[:min(len(fit), firstChoices)]; !slices.Equal(got, want) {
+	if got, want := r.firstFit(a, a.ground.peers), fit[:min(len(fit), firstChoices)]; !slices.Equal(got, want) {
 		t.Fatalf("%s: the first choices are %v, want %v", a.w.Replica, got, want)
 	}
 }

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -34,6 +35,9 @@ func TestRulesAsKubernetes(t *testing.T) {
 				}
 				if cost := asks.costOn(int32(n)); asks.floor() > cost || cost != 0 && !asks.prefers() {
 					t.Fatalf("step %d: %s on %s: costs %d, at best %d, prefers %t", step, w.Replica, b.peers[n].ID, cost, asks.floor(), asks.prefers())
+				}
+				if !draws(terms, int32(n)) && asks.floorBeside() > asks.costOn(int32(n)) {
+					t.Fatalf("step %d: %s on %s, to which it is not drawn: costs %d, at best %d", step, w.Replica, b.peers[n].ID, asks.costOn(int32(n)), asks.floorBeside())
 				}
 				if got, want := asks.costOn(int32(n)), s.cost(w, &b.peers[n]); got != want {
 					t.Fatalf("step %d: %s on %s: costs %d, want %d\n%+v\nrules %+v\nplaced %v", step, w.Replica, b.peers[n].ID, got, want, v, *w.Rules, s.at)
@@ -69,4 +73,15 @@ func startAgain(t *rapid.T, b *board) {
 		b.wanted[0].Rules = &rules
 		b.rekind(0)
 	}
+}
+
+// draws says whether a peer is near something that a replica wants to be near, or that wants to be near it.
+func draws(t *terms, peer int32) bool {
+	if t == nil {
+		return false
+	}
+	wants := slices.ContainsFunc(t.preferred, func(w weighed) bool {
+		return w.weight > 0 && w.domain[peer] != noDomain && w.assigned.of(w.domain[peer]) > 0
+	})
+	return wants || slices.ContainsFunc(t.pulledBy, func(w *tally) bool { return w.domain[peer] != noDomain && w.pull.of(w.domain[peer]) > 0 })
 }

@@ -4,9 +4,10 @@ import "slices"
 
 // topology divides the peers into domains: those with one value of a label.
 type topology struct {
-	domain     []int32  // by peer; -1 without the label
-	values     []string // by domain
-	unlabelled bool     // some peer has no such label
+	domain     []int32   // by peer; -1 without the label
+	values     []string  // by domain
+	members    [][]int32 // by domain: its peers, in order
+	unlabelled bool      // some peer has no such label
 }
 
 const noDomain = -1
@@ -24,9 +25,10 @@ func newTopology(peers []Peer, key string) *topology {
 		if !known {
 			domain = int32(len(t.values))
 			at[value] = domain
-			t.values = append(t.values, value)
+			t.values, t.members = append(t.values, value), append(t.members, nil)
 		}
 		t.domain[i] = domain
+		t.members[domain] = append(t.members[domain], int32(i))
 	}
 	return t
 }
