@@ -22,7 +22,7 @@ func (m *Machine) passed(id crdt.PeerID) {
 	if pause := planPause(m.parts(), 0); pause == 0 {
 		p.stale = true
 	} else if p.passing == 0 {
-		p.passing = m.now.Elapsed + min(32*pause, mostPassing)
+		p.passing = m.onBeat(min(32*pause, mostPassing))
 	}
 	m.recount(id)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"shoal/peer/wire"
 )
 
@@ -63,4 +65,25 @@ func TestWhatPassesWaits(t *testing.T) {
 			t.Errorf("%s: not planned for after %s", c.name, mostPassing)
 		}
 	}
+}
+
+// TestPlansOnOneBeat: peers that may plan again after about the same pause do so at one moment, whenever each planned last; that of a longer
+// pause is one of a shorter one too.
+func TestPlansOnOneBeat(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pause := time.Duration(rapid.IntRange(10, 3000).Draw(t, "ms")) * time.Millisecond
+		beat := time.Millisecond
+		for 2*beat <= pause {
+			beat *= 2
+		}
+		wall := time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "wall")).Add(time.Duration(rapid.IntRange(0, 999_999).Draw(t, "ns")))
+		m := &Machine{now: Clock{Elapsed: time.Hour, Wall: wall}}
+		after := m.onBeat(pause) - time.Hour
+		if at := wall.Add(after); at.UnixNano()%int64(beat) != 0 {
+			t.Errorf("%s is off the beat of %s", at, beat)
+		}
+		if after <= pause/2 || after > pause/2+beat {
+			t.Errorf("%s after a pause of %s", after, pause)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
 	"sort"
 	"strings"
@@ -56,13 +57,30 @@ type wantedList struct {
 // planPause is how long to wait between two plans of a view with so many parts (peers, replicas and
 // instances): a multiple of what such a plan costs, so that a thousand rows that change one after the other do not
 // each cost one. The more peers and replicas have changed since the plan before, the longer: what changes so much, as when
-// a cluster starts or is cut in two, is mostly in the way of becoming what was planned. A small view is planned at once.
+// a cluster starts or is cut in two, is mostly in the way of becoming what was planned; where an eighth of all has, most of what is
+// on its way is placed again by each plan, which costs the most. A small view is planned at once.
 func planPause(parts, changes int) time.Duration {
 	pause := time.Duration(parts) * 40 * time.Microsecond
 	if pause < 10*time.Millisecond {
 		return 0
 	}
-	return min(pause+pause*time.Duration(changes)/8, time.Second)
+	most := time.Second
+	if changes > parts/8 {
+		most *= 3
+	}
+	return min(pause+pause*time.Duration(changes)/8, most)
+}
+
+// onBeat is the moment on the wall clock's beat that comes about a pause from now. All peers plan on one beat, so that none yet sees what
+// others do by their next plan, and their views are equal more often; a wrong clock only takes that away.
+func (m *Machine) onBeat(pause time.Duration) time.Duration {
+	if pause == 0 {
+		return m.now.Elapsed
+	}
+	beat := int64(1) << (bits.Len64(uint64(pause/time.Millisecond)) - 1) // of two pauses one is a multiple of the other
+	wall := m.now.Wall.UnixNano()
+	next := ((wall+int64(pause)/2)/(beat*int64(time.Millisecond)) + 1) * beat * int64(time.Millisecond)
+	return m.now.Elapsed + time.Duration(next-wall)
 }
 
 // parts is how many parts the view has, for planPause.
@@ -92,7 +110,7 @@ func (m *Machine) replan() {
 	p.stale, p.passing, p.planned, p.digest = false, 0, true, m.viewDigest()
 	p.due = m.now.Elapsed
 	if len(p.base) > 0 {
-		p.due += planPause(m.parts(), p.changes)
+		p.due = m.onBeat(planPause(m.parts(), p.changes))
 	}
 	p.changes = 0
 	if !ok {
