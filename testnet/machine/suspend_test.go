@@ -113,7 +113,11 @@ func killGuard(ts *testscript.TestScript, neg bool, args []string) {
 	net := open(ts)
 	ctx, cancel := within()
 	defer cancel()
-	before, err := guardOf(ctx, net, args[0])
+	var before machine.Process
+	_, err := testnet.Await(ctx, func() (err error) {
+		before, err = guardOf(ctx, net, args[0])
+		return err
+	})
 	ts.Check(err)
 	ts.Check(before.Kill(ctx))
 	if len(args) == 2 {
