@@ -31,12 +31,13 @@ type Planner struct {
 	at       time.Time       // of the last plan
 	ends     time.Time       // when the next refusal ends; zero: none
 
-	last     Plan
-	assigned []Assignment // of wanted
-	digests  []digest     // of assigned
-	places   []int32      // of wanted, in the last plan
-	rules    []Rule       // the same
-	sum      digest       // of digests
+	last      Plan
+	index     []int32         // of wanted: where it is in the last plan, or -1
+	digests   []digest        // of wanted: of what the last plan says of it
+	places    []int32         // of wanted, in the last plan
+	rules     []Rule          // the same
+	displaced map[int32]int32 // the same: those of wanted that were, and for whom
+	sum       digest          // of digests
 }
 
 // row is what one peer holds and refuses.
@@ -208,7 +209,7 @@ func (p *Planner) slotFor(replica ReplicaID) int32 {
 
 func (p *Planner) grow(n int) {
 	for len(p.touched) < n {
-		p.touched, p.assigned, p.digests = append(p.touched, false), append(p.assigned, Assignment{}), append(p.digests, digest{})
+		p.touched, p.index, p.digests = append(p.touched, false), append(p.index, -1), append(p.digests, digest{})
 		p.places, p.rules = append(p.places, nowhere), append(p.rules, "")
 	}
 }
@@ -226,7 +227,7 @@ func (p *Planner) drop(i int32) {
 	b.stay[i] = stay{peer: nowhere, at: -1}
 	b.rekind(i)
 	p.sum.take(p.digests[i])
-	p.assigned[i], p.digests[i], p.places[i], p.rules[i] = Assignment{}, digest{}, nowhere, ""
+	p.index[i], p.digests[i], p.places[i], p.rules[i] = -1, digest{}, nowhere, ""
 	p.gone = append(p.gone, i)
 	p.reorder = true
 }
@@ -278,7 +279,7 @@ func (p *Planner) build(now time.Time) {
 	}
 	p.board, p.refused, p.reorder = newBoard(v), true, true
 	p.free, p.gone, p.freeHeld, p.dirty, p.sum = nil, nil, nil, nil, digest{}
-	p.touched, p.assigned, p.digests, p.places, p.rules = nil, nil, nil, nil, nil
+	p.touched, p.index, p.digests, p.places, p.rules = nil, nil, nil, nil, nil
 	p.grow(len(v.Wanted))
 	for i := range v.Wanted {
 		p.touch(int32(i))
@@ -357,34 +358,36 @@ func (p *Planner) indexRefusals() {
 
 // collect makes the plan of what the board says now, from the one before where that still says it.
 func (p *Planner) collect() {
-	b := p.board
+	b, old := p.board, p.last.Assignments
 	var all []Assignment
 	p.last.Shifts = 0
 	if p.grown || p.reorder {
 		all = make([]Assignment, len(b.order))
 	}
 	for n, i := range b.order {
-		if p.differs(i) {
+		switch {
+		case p.differs(i):
 			a := b.assignment(i)
 			if shifts(a.Rule) {
 				p.last.Shifts++
 			}
-			if all == nil && !a.equal(&p.assigned[i]) {
-				all = slices.Clone(p.last.Assignments)
+			if all == nil && !a.equal(&old[n]) {
+				all = slices.Clone(old)
 			}
-			p.assign(i, a)
+			p.assign(i, &a)
 			if all != nil {
 				all[n] = a
 			}
+		case p.grown || p.reorder:
+			all[n] = old[p.index[i]]
 		}
-		if p.grown || p.reorder {
-			all[n] = p.assigned[i]
-		}
+		p.index[i] = int32(n)
 	}
 	if all != nil {
 		p.last.Assignments = all
 	}
 	p.last.Digest = p.sum.bytes()
+	p.displaced = b.by
 }
 
 // differs says whether a replica's assignment may differ from that of the plan before.
@@ -395,17 +398,18 @@ func (p *Planner) differs(i int32) bool {
 		return true
 	}
 	_, displaced := b.by[i]
-	return displaced || p.assigned[i].By != ""
+	_, before := p.displaced[i]
+	return displaced || before
 }
 
-func (p *Planner) assign(i int32, a Assignment) {
-	before := &p.assigned[i]
-	if before.Peer != a.Peer || before.Revision != a.Revision || before.Replica != a.Replica || before.Workload != a.Workload {
+// assign notes what the plan says of a replica from now on.
+func (p *Planner) assign(i int32, a *Assignment) {
+	if p.touched[i] || p.board.place[i] != p.places[i] {
 		p.sum.take(p.digests[i])
-		p.digests[i] = digestOf(&a)
+		p.digests[i] = digestOf(a)
 		p.sum.add(p.digests[i])
 	}
-	p.assigned[i], p.places[i], p.rules[i] = a, p.board.place[i], p.board.rule[i]
+	p.places[i], p.rules[i] = p.board.place[i], p.board.rule[i]
 }
 
 func (a *Assignment) equal(o *Assignment) bool {
