@@ -79,8 +79,8 @@ func (m *Machine) judge(in *instance) {
 		m.end(in, "Moved", "it is exclusive, and "+m.peerName(crdt.PeerID(a.Peer))+" waits only for it to end")
 	case here && current:
 		m.judgeMove(in)
-	case !current && (here || a.Peer == "") && m.inItsOwnWay(in, &a):
-		m.end(in, "Stopped", "has the ports or devices that its revision "+string(a.Revision)+" needs, which fits nowhere else")
+	case !current && m.goesFirst(in, &a):
+		m.end(in, "Stopped", "has what its revision "+string(a.Revision)+" needs, which fits nowhere else")
 	case current && m.triedElsewhere(in, &a):
 		m.end(in, "Moved", "it fails here again and again, and "+m.peerName(crdt.PeerID(a.Peer))+" tries it now")
 	case replaced && current:

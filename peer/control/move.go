@@ -140,22 +140,3 @@ func (m *Machine) makesRoom(a *placement.Assignment, wanted *placement.Wanted) b
 		return in.stopping || slices.Contains(a.Makes, in.record.Replica) || wanted.Only != "" && in.record.Replica == a.Replica
 	}).shortage(wanted) == ""
 }
-
-// inItsOwnWay says whether an instance has what the next revision of its replica needs and cannot share: ports and devices,
-// and of one on each, which can be nowhere else, any room. Then it must go first; both at once can never be (P7).
-func (m *Machine) inItsOwnWay(in *instance, a *placement.Assignment) bool {
-	slot, ok := m.planner.index[a.Replica]
-	if !ok || !m.settled() {
-		return false
-	}
-	wanted := &m.planner.base[slot]
-	if wanted.Revision != a.Revision || wanted.Only == "" && len(wanted.Ports)+len(wanted.Devices) == 0 {
-		return false
-	}
-	needs := *wanted
-	if wanted.Only == "" {
-		needs.Request = placement.Resources{}
-	}
-	return m.leftNow().shortage(&needs) != "" &&
-		m.leftWithout(func(other *instance) bool { return other == in }).shortage(wanted) == ""
-}

@@ -11,6 +11,7 @@ import (
 type progress struct {
 	ready bool                 // an instance of the newest revision is ready
 	begun bool                 // there is one, not on its way out
+	gone  bool                 // an older one is on its way out
 	old   *placement.Incumbent // the one of an older revision to keep up
 	any   *placement.Incumbent // the one to keep if nothing may change
 	lost  *placement.Incumbent // the one on a peer that is lost and waited for
@@ -75,6 +76,7 @@ func (p *progress) count(newest *placement.Wanted, in *placement.Incumbent, peer
 	}
 	switch {
 	case in.Stopping:
+		p.gone = p.gone || in.Revision != newest.Revision
 	case in.Revision == newest.Revision:
 		p.begun = true
 		p.ready = p.ready || in.Ready

@@ -51,7 +51,7 @@ type world struct {
 	rows      map[string]*wire.Observation
 	sequences map[string]uint64
 	words     map[crdt.PeerID]uint64 // the boots of peers that answer the next question
-	revisions map[string]string // real -> r1, r2 …
+	revisions map[string]string      // real -> r1, r2 …
 	requests  uint64
 	told      uint64 // events of other peers
 	tells     []string

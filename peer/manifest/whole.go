@@ -51,10 +51,7 @@ func (s *selector) finds(spec place, t *template) {
 
 func (r *rollingUpdate) check(p place) {
 	if r.MaxSurge != nil && r.MaxSurge.Number == 0 {
-		p.at("maxSurge").warn("raised to 1: a replica is stopped only when its replacement is ready")
-	}
-	if r.MaxUnavailable != nil && r.MaxUnavailable.Number != 0 {
-		p.at("maxUnavailable").warn("has no effect: a replica is stopped only when its replacement is ready")
+		p.at("maxSurge").warn("raised to 1: where there is room, a replica is stopped only when its replacement is ready")
 	}
 }
 

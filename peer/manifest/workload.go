@@ -30,6 +30,7 @@ type Workload struct {
 	GraceSeconds       int64
 	MaxSurge           int               // resolved: how many replicas above Replicas a rollout may run
 	Labels             map[string]string // of the template
+	MaxUnavailable     int               // resolved: how many replicas may be missing while a rollout finds no room for a new one beside the old; 0 where not given
 	MinReadySeconds    int64
 	Restarts           map[int]string // per ordinal: the mark of annotation shoal/restart.ORDINAL; part of that replica's revision
 
@@ -134,7 +135,7 @@ func (w *Workload) beside(object reflect.Value) {
 	switch o := object.Interface().(type) {
 	case deployment:
 		w.Replicas = int(*orDefault(o.Spec.Replicas, 1))
-		w.MaxSurge = o.Spec.surge()
+		w.MaxSurge, w.MaxUnavailable = o.Spec.surge(), o.Spec.unavailable()
 		w.MinReadySeconds = o.Spec.MinReadySeconds
 	case daemonSet:
 		w.EachPeer, w.MinReadySeconds = true, o.Spec.MinReadySeconds
@@ -168,6 +169,18 @@ func (s deploymentSpec) surge() int {
 		amount = *s.Strategy.RollingUpdate.MaxSurge
 	}
 	return int(max(1, amount.of(*orDefault(s.Replicas, 1))))
+}
+
+// unavailable resolves maxUnavailable, where it is given: a share is rounded down, as in Kubernetes.
+func (s deploymentSpec) unavailable() int {
+	r := s.Strategy.RollingUpdate
+	if r == nil || r.MaxUnavailable == nil {
+		return 0
+	}
+	if replicas := *orDefault(s.Replicas, 1); r.MaxUnavailable.Percent {
+		return int(replicas * r.MaxUnavailable.Number / 100)
+	}
+	return int(r.MaxUnavailable.Number)
 }
 
 // pace is how many replicas are replaced at once, as a number or as a share. Which of the two fields says it makes no difference:

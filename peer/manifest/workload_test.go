@@ -116,6 +116,18 @@ func TestSurge(t *testing.T) {
 	}
 }
 
+func TestMaxUnavailable(t *testing.T) {
+	for most, want := range map[string]int{"0": 0, "2": 2, `"50%"`: 3, `"10%"`: 0, `"100%"`: 6} {
+		text := edit(t, "  replicas: 6\n", "  replicas: 6\n  strategy: {rollingUpdate: {maxUnavailable: "+most+"}}\n")
+		if got := workloadOf(t, text).MaxUnavailable; got != want {
+			t.Errorf("maxUnavailable %s gave %d, want %d", most, got, want)
+		}
+	}
+	if got := workloadOf(t, web).MaxUnavailable; got != 0 {
+		t.Errorf("where nothing is said %d may be missing", got)
+	}
+}
+
 func TestRestartMarks(t *testing.T) {
 	w := workloadOf(t, edit(t, "  labels: {app: web}", "  annotations: {shoal/restart.2: \"a\", other: b}"))
 	if diff := cmp.Diff(map[int]string{2: "a"}, w.Restarts); diff != "" {

@@ -1,0 +1,80 @@
+package heap
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rolledOut waits until every replica of a workload runs in the revision that is wanted, and nothing else of it.
+func (w *World) rolledOut(replicas int, within time.Duration) (time.Duration, bool) {
+	return w.Await(within, func() bool {
+		ready := 0
+		for _, r := range w.Core("p1").Replicas() {
+			if len(r.Instances) == 1 && r.Instances[0].Ready && r.Instances[0].Revision == r.Newest {
+				ready++
+			}
+		}
+		return ready == replicas
+	})
+}
+
+// onEveryPeer wants a port of its peer, and as many replicas as there are peers.
+func onEveryPeer(replicas int, color string) string {
+	return strings.Replace(Manifest("edge", replicas, color), "          image:", "          ports: [{containerPort: 80, hostPort: 8080}]\n          image:", 1)
+}
+
+// filling is a workload of which each peer has room for one, of two that run on four peers and leave none for a third.
+func filling(replicas int, color, strategy string) string {
+	manifest := strings.Replace(Manifest("fat", replicas, color), "cpu: 100m", "cpu: 1500m", 1)
+	return strings.Replace(manifest, "  selector:", "  strategy: {rollingUpdate: {"+strategy+"}}\n  selector:", 1)
+}
+
+// TestRolloutWhereRoomIsTight: where nothing is said the new ones wait for room, and the old ones stay; with maxUnavailable so many old
+// ones go first at once.
+func TestRolloutWhereRoomIsTight(t *testing.T) {
+	for strategy, least := range map[string]int{"maxSurge: 2": 4, "maxSurge: 2, maxUnavailable: 1": 3, "maxSurge: 3, maxUnavailable: 50%": 2} {
+		t.Run(strategy, func(t *testing.T) {
+			w := New(Options{Seed: 5, Peers: 4})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", filling(4, "blue", strategy)))
+			rest(t, w, 30*time.Second)
+			must(t, w.Apply("p2", filling(4, "green", strategy)))
+			w.rollsOut(t, 4, least)
+		})
+	}
+}
+
+// rollsOut checks that a rollout ends within a minute, with so many up at the least; with all of them up it cannot go on.
+func (w *World) rollsOut(t *testing.T, replicas, least int) {
+	t.Helper()
+	up, end := replicas, w.now+time.Minute
+	over := false
+	for !over && w.now < end {
+		_, over = w.rolledOut(replicas, lookEach)
+		up = min(up, w.course.Up())
+	}
+	if over != (least < replicas) || up != least {
+		t.Errorf("rolled out %t, with at least %d of %d up; want %d", over, up, replicas, least)
+	}
+	for _, v := range w.Violations() {
+		if v.Promise != "P7" { // which cannot hold here
+			t.Error(v)
+		}
+	}
+}
+
+// TestRolloutWithAPortOnEveryPeer ends: new before old cannot be there, so the old ones go first, one after the other.
+func TestRolloutWithAPortOnEveryPeer(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := New(Options{Seed: seed, Peers: 4})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", onEveryPeer(4, "blue")))
+			rest(t, w, 30*time.Second)
+			must(t, w.Apply("p2", onEveryPeer(4, "green")))
+			w.rollsOut(t, 4, 3)
+		})
+	}
+}
