@@ -38,6 +38,7 @@ var figures = []figure{
 	{"moves", moving.measure},
 	{"packing", packing.measure},
 	{"decisions", deciding.measure},
+	{"preferences", preferring.measure},
 	{"replan", replanning.measure},
 	{"exclusive", schedules.measure},
 	{"exclusive-heap", exclusiveLives.measure},

@@ -35,6 +35,14 @@ var deciding = benchmarked{pkg: "./placement", pattern: "^BenchmarkDecide$", row
 	{benchmark: "Decide/peers=1000", metric: "decisions/cpu-s", row: series{name: "the same, 1,000 peers", unit: "/s", more: true}},
 }}
 
+var preferring = benchmarked{pkg: "./placement", pattern: "^BenchmarkRules$/^prefer-", rows: []metricRow{
+	{benchmark: "Rules/prefer-peers", metric: "decisions/cpu-s", row: series{name: "the same, 10,000 replicas that prefer half of 5,000 peers", unit: "/s", more: true}},
+	{benchmark: "Rules/prefer-apart", metric: "decisions/cpu-s", row: series{name: "the same that prefer to be apart from each other", unit: "/s", more: true}},
+	{benchmark: "Rules/prefer-spread", metric: "decisions/cpu-s", row: series{name: "the same that prefer to be spread over zones and peers", unit: "/s", more: true}},
+	{benchmark: "Rules/prefer-near-host", metric: "decisions/cpu-s", row: series{name: "the same that prefer to be on one peer", unit: "/s", more: true}},
+	{benchmark: "Rules/prefer-near-zone", metric: "decisions/cpu-s", row: series{name: "the same that prefer to be in one zone", unit: "/s", more: true}},
+}}
+
 var replanning = benchmarked{pkg: "./placement", pattern: "^BenchmarkReplan$", rows: []metricRow{
 	{benchmark: "Replan/from-nothing", metric: "cpu-ms", row: series{name: "first plan of 1,000 peers and 50,000 replicas that run: CPU", unit: "ms"}},
 	{benchmark: "Replan/loss", metric: "cpu-ms", row: series{name: "planned again after a loss: CPU", reach: "200 ms", unit: "ms"}},
