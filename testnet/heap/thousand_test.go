@@ -20,7 +20,7 @@ func large(t testing.TB, peers int, accounts bool) *World {
 		t.Fatal(err)
 	}
 	wholeAgain(t, w, time.Minute)
-	w.Run(10 * time.Second)
+	w.Run(150 * time.Second) // nothing is young any more, and nobody has just come
 	return w
 }
 
