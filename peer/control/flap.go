@@ -140,7 +140,7 @@ func (m *Machine) cameByOthers() int64 {
 func (m *Machine) seeFilled() {
 	f := &m.flap
 	switch {
-	case f.came == 0 || m.planner.stale:
+	case f.came == 0 || m.planner.stale || m.planner.passing != 0:
 	case m.planner.plan.Shifts > 0 || !m.settled() || !m.rows[m.self].observation.Steady:
 		f.still = 0
 	case f.still == 0:
