@@ -17,7 +17,9 @@ type refusalKey struct {
 	revision placement.Revision
 }
 
-// refusal is this peer's own word that it cannot run something now. Others learn of it by the row.
+// refusal is this peer's own word that it cannot run something now. Others learn of it by the row. When it has ended nothing is moved
+// back: what was refused runs elsewhere, ready, and might be refused again. What is applied, scaled or lost from then on finds this
+// peer first, for it has less than its share.
 type refusal struct {
 	reason string
 	span   time.Duration // for how long it stands
