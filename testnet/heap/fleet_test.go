@@ -15,7 +15,7 @@ import (
 func fleet(t testing.TB, o Options, replicas int) *World {
 	o.Rooms, o.Latency = Mixed, 20*time.Millisecond
 	w := New(o)
-	w.Run(16 * time.Second)
+	w.Run(20 * time.Second) // all know each other, and know that all are steady
 	for i, size := range sizes {
 		if err := w.Apply("p1", Sized(fmt.Sprintf("w%d", i), replicas/len(sizes), size)); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // loops serve what comes within 20 ms at once.
 func large(t testing.TB, peers int, accounts bool) *World {
 	w := New(Options{Seed: 1, Peers: peers, Latency: 20 * time.Millisecond, Accounts: accounts})
-	w.Run(16 * time.Second)
+	w.Run(20 * time.Second) // all know each other, and know that all are steady
 	if err := w.Apply("p1", Manifest("web", peers, "blue")); err != nil {
 		t.Fatal(err)
 	}
