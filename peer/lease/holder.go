@@ -40,6 +40,7 @@ type held struct {
 	refused map[crdt.PeerID]refusal
 	kept    time.Duration // until when it is held whatever until says
 	askAt   time.Duration
+	soon    int    // how often it is still asked for again soon, see pause
 	after   uint64 // the number of a round: answers to it and to those before do not count
 }
 
@@ -64,7 +65,7 @@ func (h *Holder) Resume(name string, until time.Duration) {
 func (h *Holder) lease(name string) *held {
 	l := h.leases[name]
 	if l == nil {
-		l = &held{until: map[crdt.PeerID]time.Duration{}, refused: map[crdt.PeerID]refusal{}, after: h.number}
+		l = &held{until: map[crdt.PeerID]time.Duration{}, refused: map[crdt.PeerID]refusal{}, after: h.number, soon: mostSoon}
 		h.leases[name] = l
 	}
 	return l
@@ -77,7 +78,7 @@ func (h *Holder) Need(name string, need Need) {
 	if l.Terms != need.Terms || !sameWitnesses(l.Witnesses, need.Witnesses) {
 		l.kept = max(l.kept, l.end())
 		h.restart(l)
-		l.askAt = 0
+		l.askAt, l.soon = 0, mostSoon
 	}
 	if l.Next != need.Next {
 		l.askAt = 0
@@ -161,6 +162,24 @@ func majority(n int) int { return n/2 + 1 }
 // each is how often a lease is asked for: four times before what was granted can be over.
 func (h *Holder) each() time.Duration { return h.term / 5 }
 
+// mostSoon bounds the asks in a row that come soon after each other.
+const mostSoon = 4
+
+// pause is until when a lease is asked for again. One that is not held, and that nobody has refused for a while, comes soon: an ask or its
+// answer may have been lost just when the lease became free, and each pause is one in which nothing runs.
+func (h *Holder) pause(now time.Duration, name string, l *held) time.Duration {
+	if l.soon == 0 || h.End(name) > now {
+		return h.each()
+	}
+	for _, r := range l.refused {
+		if r.until > now {
+			return h.each()
+		}
+	}
+	l.soon--
+	return h.each() / 4
+}
+
 // Due is when Round has something to ask; 0 if it has nothing.
 func (h *Holder) Due() (due time.Duration, any bool) {
 	for _, l := range h.leases {
@@ -184,7 +203,7 @@ func (h *Holder) Round(now time.Duration) []Outgoing {
 		if l.askAt > now+h.each()/4 {
 			continue
 		}
-		l.askAt = now + h.each()
+		l.askAt = now + h.pause(now, name, l)
 		for _, witness := range l.witnesses() {
 			asks[witness] = append(asks[witness], Ask{Name: name, Workload: l.Workload, Terms: l.Terms, Next: l.Next})
 		}
@@ -209,13 +228,14 @@ func (h *Holder) Take(now time.Duration, from crdt.PeerID, m Message) (out []Out
 		switch {
 		case a.Verdict == Free:
 			if h.End(a.Name) <= now {
-				l.askAt = now
+				l.askAt, l.soon = now, mostSoon
 				delete(l.refused, from)
 			}
 		case !counts || m.Number <= l.after:
 		case a.Verdict == Granted:
 			l.until[from] = max(l.until[from], asked+Counted(h.term))
 			delete(l.refused, from)
+			l.soon = mostSoon
 		default:
 			out = append(out, h.refusedBy(now, from, l, a)...)
 		}
@@ -235,7 +255,7 @@ func (h *Holder) refusedBy(now time.Duration, from crdt.PeerID, l *held, a Answe
 	a.Wait = min(max(a.Wait, 0), Kept(h.term))
 	l.refused[from] = refusal{a, now + a.Wait}
 	if a.Wait > 0 {
-		l.askAt = min(l.askAt, now+a.Wait+1)
+		l.askAt, l.soon = min(l.askAt, now+a.Wait+1), mostSoon
 	}
 	if h.End(a.Name) > now || len(l.until) == 0 || a.Verdict != Taken || !l.blocked(now+h.each()/4) {
 		return nil

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,8 +23,35 @@ func TestManyLeasesCostFewMessages(t *testing.T) {
 	for end := now + 10*Term; now < end; now += 10 * time.Millisecond {
 		messages += len(h.Round(now))
 	}
-	if rounds := 10 * 5; messages > 2*3*rounds {
+	if rounds := 10*5 + mostSoon; messages > 2*3*rounds {
 		t.Errorf("%d messages in ten terms, for 1,000 leases and 3 witnesses", messages)
+	}
+}
+
+// TestAskedAgainSoon where an answer may be lost: a few times, not while somebody is known to have it, and again when that should be over.
+func TestAskedAgainSoon(t *testing.T) {
+	h := NewHolder(Term, 1, nil)
+	h.Need("r", Need{Witnesses: [][]crdt.PeerID{{"a"}}})
+	var asked []time.Duration
+	now := time.Duration(0)
+	until := func(end time.Duration) {
+		for ; now < end; now += 100 * time.Millisecond {
+			if len(h.Round(now)) > 0 {
+				asked = append(asked, now)
+			}
+		}
+	}
+	until(5 * time.Second)
+	h.Take(now, "a", Message{Life: 1, Number: h.number, Answers: []Answer{{Name: "r", Verdict: Taken, Holder: "z", Wait: 4500 * time.Millisecond}}})
+	until(11 * time.Second)
+	h.Take(now, "a", Message{Life: 1, Number: h.number, Answers: []Answer{{Name: "r"}}})
+	until(15 * time.Second)
+	var want []time.Duration
+	for _, at := range []float64{0, 0.5, 1, 1.5, 2, 4, 6, 8, 10, 10.5, 11, 13} {
+		want = append(want, time.Duration(at*1000)*time.Millisecond)
+	}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked at %v, want %v", asked, want)
 	}
 }
 

@@ -44,22 +44,22 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		from    uint64 // the first seed that is tried, to spare time
 		planted plants
 	}{
-		{"clocks drift by 6 %", 1950, plants{drift: 0.06}},
+		{"clocks drift by 6 %", 2800, plants{drift: 0.06}},
 		{"a witness that lost its power grants at once", 0, plants{forgets: true}},
-		{"a holder counts from the answer", 400, plants{countsAnswer: true}},
+		{"a holder counts from the answer", 1050, plants{countsAnswer: true}},
 		{"a majority of those heard is enough", 0, plants{heard: true}},
 		{"a release counts though it was overtaken", 0, plants{staleFrees: true}},
 		{"an answer counts though its grant was given back", 400, plants{lateAnswers: true}},
 		{"witnesses do not compare the conditions", 100, plants{anyTerms: true}},
 		{"a new list of witnesses counts at once", 400, plants{newListAtOnce: true}},
-		{"a new list of witnesses counts as soon as it is known", 4290, plants{noHandOverTerm: true}},
+		{"a new list of witnesses counts as soon as it is known", 5300, plants{noHandOverTerm: true}},
 		{"nobody but the program ends a container", 0, plants{noGuard: true}},
 		{"clocks stand still during suspends", 100, plants{stopsInSuspend: true}},
-		{"what was decided in time is started late", 8900, plants{startsLate: true}},
+		{"what was decided in time is started late", 15950, plants{startsLate: true}},
 		{"grants leave before they are on disk", 750, plants{unsaved: true}},
 		{"the second start of a session knows everything", 0, plants{trustsYouth: true}},
 		{"the lease is given back before the container has ended", 0, plants{startsFirst: true}},
-		{"all lives of a program bear one number", 3200, plants{sameLife: true}},
+		{"all lives of a program bear one number", 4850, plants{sameLife: true}},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			for seed := range uint64(20_000) {
