@@ -100,6 +100,9 @@ func (p *Peer) boot() {
 	p.life++
 	p.alive, p.left, p.powered, p.started, p.busy = true, false, true, w.now, w.now
 	p.flushing = false
+	if w.membership.selves[p.described] != p.self { // it was measured while it was off
+		p.described = w.membership.describe(p.self)
+	}
 	config := control.Config{
 		Self: p.self, Boot: boot, Labels: map[string]string{"kubernetes.io/hostname": p.Name},
 		Subnet:  netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + p.index>>8), byte(p.index), 0}), 24),

@@ -42,6 +42,7 @@ type generator struct {
 	*engine
 	peers []string
 	cut   bool
+	room  int64 // CPU that a machine has, in thousandths: none is ever made smaller
 	steps []Step
 }
 

@@ -13,6 +13,9 @@ func Restless(seed uint64) Script {
 	if g.chance(0.6) {
 		s.CPU = 300 + 100*g.random.Int64N(8)
 	}
+	if g.room = s.CPU; g.room == 0 {
+		g.room = 2000 // what a machine has where no script says otherwise
+	}
 	for n := range s.Peers {
 		g.peers = append(g.peers, fmt.Sprintf("p%d", n+1))
 	}
@@ -56,7 +59,7 @@ func (g *generator) unrest() {
 	case 8:
 		g.step("crash", name, g.pick([]string{"web", "api"}))
 	case 9:
-		g.step("resize", name, 1500, 4096)
+		g.step("resize", name, max(1500, g.room), 4096)
 	case 10:
 		g.step("flap", name, 1+g.random.IntN(3), g.between(2*time.Second, 30*time.Second).Round(time.Millisecond), g.between(time.Second, 15*time.Second).Round(time.Millisecond))
 	case 11:

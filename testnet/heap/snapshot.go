@@ -49,7 +49,10 @@ func (p *Peer) believes(s *promise.Peer) {
 	sum, _ := p.core.Admitted()
 	s.Admitted = promise.Resources(sum)
 	for _, member := range p.core.Members() {
-		s.Filling = s.Filling || member.ID == p.self.ID && (member.Damped || !member.Steady)
+		if member.ID == p.self.ID {
+			s.Filling = member.Damped || !member.Steady
+			s.Leaving = s.Leaving || member.Draining // what two users said at once may have been merged to that
+		}
 	}
 	for _, r := range p.core.Replicas() {
 		if r.Wanted {

@@ -2,6 +2,7 @@ package heap
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,13 @@ import (
 func (p *play) say(name string, change func(n *node)) {
 	if p.known(name) && len(p.Alive()) > 0 {
 		p.accepted(p.SayOf(name, change))
+	}
+}
+
+// taint adds a taint, unless the peer has it.
+func (n *node) taint(text string) {
+	if !slices.Contains(n.taints, text) {
+		n.taints = append(n.taints, text)
 	}
 }
 

@@ -96,7 +96,7 @@ func init() {
 		"cordon":     {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned = true }) }},
 		"uncordon":   {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned, n.draining = false, false }) }},
 		"drain":      {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.cordoned, n.draining = true, true }) }},
-		"taint":      {2, func(p *play, a []string) { p.say(a[0], func(n *node) { n.taints = append(n.taints, a[1]) }) }},
+		"taint":      {2, func(p *play, a []string) { p.say(a[0], func(n *node) { n.taint(a[1]) }) }},
 		"untaint":    {1, func(p *play, a []string) { p.say(a[0], func(n *node) { n.taints = nil }) }},
 		"label":      {2, func(p *play, a []string) { p.say(a[0], func(n *node) { n.label(a[1]) }) }},
 		"health":     {2, func(p *play, a []string) { p.ifKnown(a[0], func() { p.Health(a[0], healthOf(a[1])) }) }},
