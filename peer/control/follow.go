@@ -68,7 +68,11 @@ func (m *Machine) judge(in *instance) {
 	here := crdt.PeerID(a.Peer) == m.self
 	current := a.Revision == in.record.Revision
 	m.arrive(in)
-	replaced := a.Peer != "" && !(here && current) && m.rowSays(crdt.PeerID(a.Peer), replica, a.Revision)
+	other := crdt.PeerID(a.Peer)
+	if other == "" && current {
+		other = m.keeper(in)
+	}
+	replaced := other != "" && !(here && current) && m.rowSays(other, replica, a.Revision)
 	if !replaced || !current {
 		in.surplus = 0
 	}
@@ -84,13 +88,27 @@ func (m *Machine) judge(in *instance) {
 	case current && m.triedElsewhere(in, &a):
 		m.end(in, "Moved", "it fails here again and again, and "+m.peerName(crdt.PeerID(a.Peer))+" tries it now")
 	case replaced && current:
-		m.endSurplus(in, crdt.PeerID(a.Peer))
+		m.endSurplus(in, other)
 	case replaced:
 		m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
 	case !current && !in.ready() && (!in.everReady || in.failing()):
 		// It serves nobody and will not, and its room may be what its successor waits for.
 		m.end(in, "Stopped", "never ready in a revision that is no longer wanted")
 	}
+}
+
+// keeper is the first other peer that has a ready copy of a replica which has no place, if it comes before this one: as where two sides
+// of a split each ran it on a peer that hands over its work now. One copy goes on until there is a place, and all agree on which.
+func (m *Machine) keeper(in *instance) crdt.PeerID {
+	for _, id := range m.liveIDs {
+		if id >= m.self {
+			return ""
+		}
+		if m.rowSays(id, in.record.Replica, in.record.Revision) {
+			return id
+		}
+	}
+	return ""
 }
 
 // linger is how long a copy must have been surplus before it goes. Of two holders of one replica
