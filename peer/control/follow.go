@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/crdt"
@@ -73,7 +74,7 @@ func (m *Machine) judge(in *instance) {
 		other = m.keeper(in)
 	}
 	replaced := other != "" && !(here && current) && m.rowSays(other, replica, a.Revision)
-	if !replaced || !current {
+	if !replaced {
 		in.surplus = 0
 	}
 	switch {
@@ -88,9 +89,13 @@ func (m *Machine) judge(in *instance) {
 	case current && m.triedElsewhere(in, &a):
 		m.end(in, "Moved", "it fails here again and again, and "+m.peerName(crdt.PeerID(a.Peer))+" tries it now")
 	case replaced && current:
-		m.endSurplus(in, other)
+		if m.lingered(in) && m.letsGo(in) {
+			m.end(in, "Moved", "moved to "+m.peerName(other)+", where it is ready")
+		}
 	case replaced:
-		m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
+		if !m.wasThere(in, other, a.Revision) || m.lingered(in) {
+			m.end(in, "Stopped", "replaced by revision "+string(a.Revision))
+		}
 	case !current && !in.ready() && (!in.everReady || in.failing()):
 		// It serves nobody and will not, and its room may be what its successor waits for.
 		m.end(in, "Stopped", "never ready in a revision that is no longer wanted")
@@ -116,14 +121,19 @@ func (m *Machine) keeper(in *instance) crdt.PeerID {
 // have had time to reach the second.
 const linger = 500 * time.Millisecond
 
-// endSurplus ends a copy that another peer holds too, once that has stood for a while and no budget speaks against it.
-func (m *Machine) endSurplus(in *instance, other crdt.PeerID) {
+func (m *Machine) lingered(in *instance) bool {
 	if in.surplus == 0 {
 		in.surplus = m.now.Elapsed + linger
 	}
-	if m.now.Elapsed >= in.surplus && m.letsGo(in) {
-		m.end(in, "Moved", "moved to "+m.peerName(other)+", where it is ready")
-	}
+	return m.now.Elapsed >= in.surplus
+}
+
+// wasThere says whether another peer's copy that replaces a ready instance began before it: where a template is changed back in the middle
+// of a rollout. Then that copy may be on its way out because of this one.
+func (m *Machine) wasThere(in *instance, other crdt.PeerID, revision placement.Revision) bool {
+	return other != m.self && in.ready() && slices.ContainsFunc(m.rows[other].incumbents, func(i placement.Incumbent) bool {
+		return i.Replica == in.record.Replica && i.Revision == revision && i.Since.Before(fromMillis(in.record.SinceMillis))
+	})
 }
 
 // leftAlone says whether what runs of a workload must stay although it is not among those wanted:
