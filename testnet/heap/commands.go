@@ -175,8 +175,18 @@ func (w *World) change(peer string, key crdt.Key, compute func(object crdt.Objec
 	return control.ErrStale
 }
 
-// Apply gives a manifest to a peer, as `shoal apply` does, and lets time pass until it has taken it.
+// Apply gives a manifest to a peer, as `shoal apply` does, and lets time pass until it has taken it. Each peer's user applies as
+// somebody else, so that what one said another leaves alone.
 func (w *World) Apply(peer, yaml string) error {
+	return w.give(peer, yaml, func(current []crdt.Field, desired map[crdt.Path]json.RawMessage) []crdt.Change {
+		return manifest.Apply(current, manifest.Owner{Manager: "apply", User: peer}, desired)
+	})
+}
+
+// Replace does so as an editor does: what the manifest does not say is gone, whoever said it.
+func (w *World) Replace(peer, yaml string) error { return w.give(peer, yaml, manifest.Replace) }
+
+func (w *World) give(peer, yaml string, changes func([]crdt.Field, map[crdt.Path]json.RawMessage) []crdt.Change) error {
 	documents, err := manifest.Decode("test.yaml", []byte(yaml))
 	if err != nil {
 		return err
@@ -189,9 +199,9 @@ func (w *World) Apply(peer, yaml string) error {
 		}
 		err = w.change(peer, d.Key, func(object crdt.Object) (control.Write, error) {
 			if !object.Live {
-				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: manifest.Apply(nil, manifest.Owner{Manager: "apply", User: peer}, fields)}, nil
+				return control.Write{Verb: crdt.Create, Manager: "apply", Changes: changes(nil, fields)}, nil
 			}
-			return control.Write{Manager: "apply", Changes: manifest.Apply(object.Fields, manifest.Owner{Manager: "apply", User: peer}, fields)}, nil
+			return control.Write{Manager: "apply", Changes: changes(object.Fields, fields)}, nil
 		})
 		if err != nil {
 			return err

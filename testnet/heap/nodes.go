@@ -48,7 +48,7 @@ func (n *node) drives() bool {
 	return n.draining || slices.ContainsFunc(n.taints, func(taint string) bool { return strings.HasSuffix(taint, ":NoExecute") })
 }
 
-// SayOf changes what users say of a peer, on the first peer that lives.
+// SayOf changes what users say of a peer, on the first peer that lives, as `shoal drain`, `uncordon` and the like do: whoever said it before.
 func (w *World) SayOf(name string, change func(n *node)) error {
 	p, alive := w.Peer(name), w.Alive()
 	if len(alive) == 0 {
@@ -59,7 +59,7 @@ func (w *World) SayOf(name string, change func(n *node)) error {
 		p.drove = w.now
 	}
 	p.drives = p.node.drives()
-	return w.Apply(alive[0], p.node.manifest(name))
+	return w.Replace(alive[0], p.node.manifest(name))
 }
 
 // policyOf is what the object of a replica said last of splits; nil where it says nothing.
