@@ -54,7 +54,7 @@ type Peer struct {
 	LostFor  time.Duration // of one that is not live: the longest of the spans in use (Wanted.LostWait) for which it has been lost
 	Draining bool          // takes nothing new, and hands over what it has
 	Cordoned bool          // takes nothing new, and keeps what it has
-	Damped   bool          // came and went too often: takes nothing new while another live peer is not damped
+	Damped   bool          // came and went too often: takes nothing new, unless most live peers are damped, for then it was the network
 	Steady   bool          // has been up and in touch for long enough to be given what runs elsewhere
 	Came     time.Time     // of one that joined or came back not long ago: when, by its own clock; it is given its share of what began elsewhere before
 }

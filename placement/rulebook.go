@@ -11,7 +11,7 @@ type ruleBook struct {
 	ruled  bool // some kind has terms about other replicas
 
 	tainted  bool // some peer has a taint or is cordoned
-	undamped bool // some live peer is not damped
+	undamped bool // at least half of the live peers are not damped
 
 	linked     bool // what follows holds, and the tallies of the kinds
 	topologies map[string]*topology
@@ -103,12 +103,19 @@ func (b *board) rules() *ruleBook {
 
 // forgetPeers forgets what was found on peers that have changed.
 func (book *ruleBook) forgetPeers(peers []Peer) {
-	book.tainted, book.undamped, book.linked, book.counting = false, false, false, false
+	book.tainted, book.linked, book.counting = false, false, false
+	live, damped := 0, 0
 	for i := range peers {
 		p := &peers[i]
 		book.tainted = book.tainted || len(p.Taints) > 0 || p.Cordoned
-		book.undamped = book.undamped || p.Live && !p.Damped
+		if p.Live {
+			live++
+		}
+		if p.Live && p.Damped {
+			damped++
+		}
 	}
+	book.undamped = damped*2 <= live
 	for _, k := range book.kinds {
 		k.ground = nil
 	}

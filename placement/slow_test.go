@@ -26,7 +26,7 @@ func (s slow) static(w *Wanted, p *Peer) bool {
 	if !p.Live || w.Only != "" && w.Only != p.ID {
 		return false
 	}
-	if w.Only == "" && (p.Draining || s.cordoned(w, p) || p.Damped && s.someUndamped()) {
+	if w.Only == "" && (p.Draining || s.cordoned(w, p) || p.Damped && s.fewDamped()) {
 		return false
 	}
 	return s.affinity(w, p) && s.taintsTolerated(w, p)
@@ -36,8 +36,16 @@ func (s slow) cordoned(w *Wanted, p *Peer) bool {
 	return p.Cordoned && !s.tolerated(w, Taint{Key: "node.kubernetes.io/unschedulable", Effect: NoSchedule})
 }
 
-func (s slow) someUndamped() bool {
-	return slices.ContainsFunc(s.view.Peers, func(p Peer) bool { return p.Live && !p.Damped })
+func (s slow) fewDamped() bool {
+	undamped := 0
+	for _, p := range s.view.Peers {
+		if p.Live && p.Damped {
+			undamped--
+		} else if p.Live {
+			undamped++
+		}
+	}
+	return undamped >= 0
 }
 
 func (s slow) affinity(w *Wanted, p *Peer) bool {
