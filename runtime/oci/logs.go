@@ -64,30 +64,20 @@ func (r *Runtime) logged(id runtime.InstanceID, name string) []uint64 {
 	return all
 }
 
-// keepBounds shortens output that has grown too long, until Close.
-func (r *Runtime) keepBounds() {
-	defer r.workers.Done()
-	tick := time.NewTicker(logEach)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-r.done:
-			return
-		}
-		r.mu.Lock()
-		var running []string
-		for _, in := range r.instances {
-			for _, c := range in.containers {
-				if c.Status.Phase == runtime.Running {
-					running = append(running, r.logPath(c.Status.Instance, c.Status.Container, c.Status.Generation))
-				}
+// shortenAll shortens the output of what runs where it has grown too long.
+func (r *Runtime) shortenAll() {
+	r.mu.Lock()
+	var running []string
+	for _, in := range r.instances {
+		for _, c := range in.containers {
+			if c.Status.Phase == runtime.Running {
+				running = append(running, r.logPath(c.Status.Instance, c.Status.Container, c.Status.Generation))
 			}
 		}
-		r.mu.Unlock()
-		for _, path := range running {
-			_ = shorten(path, logMost, logKept)
-		}
+	}
+	r.mu.Unlock()
+	for _, path := range running {
+		_ = shorten(path, logMost, logKept)
 	}
 }
 

@@ -107,10 +107,9 @@ func New(config Config, exited func(runtime.Status)) (*Runtime, error) {
 	if err := r.adopt(); err != nil {
 		return fail(err)
 	}
-	r.workers.Add(3)
-	go r.report()
-	go r.keepBounds()
-	go r.keepStorage()
+	r.workers.Go(r.report)
+	r.workers.Go(func() { r.each(logEach, r.shortenAll) })
+	r.workers.Go(func() { r.each(measureEach, func() { r.measure(time.Now()) }) })
 	return r, nil
 }
 
@@ -129,9 +128,22 @@ func (r *Runtime) Close() {
 	r.workers.Wait()
 }
 
+// each does something again and again, until Close.
+func (r *Runtime) each(span time.Duration, do func()) {
+	tick := time.NewTicker(span)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			do()
+		case <-r.done:
+			return
+		}
+	}
+}
+
 // report hands exits over, one at a time.
 func (r *Runtime) report() {
-	defer r.workers.Done()
 	for {
 		r.mu.Lock()
 		next := r.reports

@@ -22,22 +22,7 @@ const (
 	storageExceeded = "StorageExceeded"
 )
 
-// keepStorage ends instances that wrote more than they may, until Close.
-func (r *Runtime) keepStorage() {
-	defer r.workers.Done()
-	tick := time.NewTicker(measureEach)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-r.done:
-			return
-		}
-		r.measure(time.Now())
-	}
-}
-
-// measure looks once at all instances with limits whose turn it is.
+// measure ends instances that wrote more than they may. It looks once at all with limits whose turn it is.
 func (r *Runtime) measure(now time.Time) {
 	for _, w := range r.writers(now) {
 		began := time.Now()
