@@ -67,7 +67,7 @@ type followed struct {
 func (f followed) Prepare(ctx context.Context, spec runtime.Spec) (netip.Addr, error) {
 	x, met := f.intended(spec.Instance)
 	f.peer.world.course.tell(func(now time.Duration) []promise.Violation {
-		x.Unaware = true
+		x.Unaware, x.Knows = true, func(name string) bool { return met[name] }
 		for _, name := range f.peer.world.course.facts.Known(now, &x, heardBy) {
 			x.Unaware = x.Unaware && !met[name]
 		}

@@ -44,6 +44,7 @@ func (m *machine) intends(a control.Action) {
 	policy := w.policyOf(replica)
 	x.MostMoving = w.mostMoving[replica[:strings.LastIndexByte(replica, '-')+1]]
 	x.Exclusive = policy != nil && policy.Exclusive
+	x.Knows = func(name string) bool { return name == p.Name || w.inTouch(p, w.Peer(name)) }
 	for _, name := range w.course.Known(w.now, x, w.heardBy()) {
 		other := w.Peer(name)
 		x.Unaware = x.Unaware && !w.inTouch(p, other)

@@ -21,10 +21,10 @@ type Course struct {
 
 	grace    time.Duration
 	replicas map[string]*followed
-	sizes    map[string]int // by workload: replicas of which there is a copy
-	moving   map[string]int // by workload: copies that are on their way while another is ready
-	most     map[string]int // by workload: the most there were at once since Mark
-	trouble  time.Duration  // of the newest cut, or end of one
+	sizes    map[string]int     // by workload: replicas of which there is a copy
+	moving   map[string][]*Copy // by workload: copies that are on their way while another is ready
+	most     map[string]int     // by workload: the most there were at once since Mark, as far as one peer could know
+	trouble  time.Duration      // of the newest cut, or end of one
 	troubled bool
 
 	marked, passed time.Duration
@@ -57,6 +57,8 @@ type Copy struct {
 	From       string // the peer from which the plan moves it; empty where it names none
 	MostMoving int    // how many of its workload may be on their way for that; 0 for a tenth of them, at least one
 
+	Knows func(peer string) bool // whether its peer knows what is on its way to another, which it takes for alive; nil: all
+
 	running, ready bool
 	since          time.Duration // of ready
 	moves          *Copy         // the one whose place it is about to take
@@ -64,7 +66,7 @@ type Copy struct {
 
 // NewCourse returns a Course that knows nothing yet. For so long a fault excuses what others decided before they could know of it.
 func NewCourse(grace time.Duration) *Course {
-	return &Course{grace: grace, replicas: map[string]*followed{}, sizes: map[string]int{}, moving: map[string]int{}, most: map[string]int{}}
+	return &Course{grace: grace, replicas: map[string]*followed{}, sizes: map[string]int{}, moving: map[string][]*Copy{}, most: map[string]int{}}
 }
 
 // Cut tells that a network was cut, joined, or became bad.
@@ -104,8 +106,9 @@ func (c *Course) moved(at time.Duration, r *followed, x *Copy) []Violation {
 		return nil
 	}
 	x.moves = other
-	c.moving[x.Workload]++
-	c.most[x.Workload] = max(c.most[x.Workload], c.moving[x.Workload])
+	c.moving[x.Workload] = append(c.moving[x.Workload], x)
+	moving := c.movingBeside(x)
+	c.most[x.Workload] = max(c.most[x.Workload], moving)
 	most := c.mostOf(x)
 	if c.Apart {
 		most *= 2
@@ -113,10 +116,21 @@ func (c *Course) moved(at time.Duration, r *followed, x *Copy) []Violation {
 	switch {
 	case !x.Balance && !c.excused(at, r):
 		f.add("%s is begun on %s without need: it is ready on %s", x.Replica, x.Peer, other.Peer)
-	case x.Balance && c.moving[x.Workload] > most:
-		f.add("%d replicas of %s are on their way at once, at most %d may be", c.moving[x.Workload], x.Workload, most)
+	case x.Balance && moving > most:
+		f.add("%d replicas of %s are on their way at once, at most %d may be", moving, x.Workload, most)
 	}
 	return f.list
+}
+
+// movingBeside counts a copy and the others of its workload that are on their way, as far as its peer can know: not those beyond a
+// cut, nor those on a machine that is gone.
+func (c *Course) movingBeside(x *Copy) (count int) {
+	for _, o := range c.moving[x.Workload] {
+		if o == x || x.Knows == nil || x.Knows(o.Peer) {
+			count++
+		}
+	}
+	return count
 }
 
 // mostOf is how many of a copy's workload may be on their way at once.
@@ -230,7 +244,7 @@ func (c *Course) idle(at time.Duration, r *followed, x *Copy) {
 func (c *Course) arrived(x *Copy) {
 	if x.moves != nil {
 		x.moves = nil
-		c.moving[x.Workload]--
+		c.moving[x.Workload] = slices.DeleteFunc(c.moving[x.Workload], func(o *Copy) bool { return o == x })
 	}
 }
 

@@ -64,6 +64,10 @@ func TestCourse(t *testing.T) {
 			c.begin("b", "web-0", func(x *Copy) { x.Balance, x.MostMoving = true, 2 })
 			c.begin("b", "web-1", func(x *Copy) { x.Balance, x.MostMoving = true, 2 })
 		}, ""},
+		{"two of ten, and one of them beyond a cut", func(c *course) {
+			c.begin("b", "web-0", balance)
+			c.begin("c", "web-1", func(x *Copy) { x.Balance, x.Knows = true, func(peer string) bool { return peer != "b" } })
+		}, ""},
 		{"the first was given up", func(c *course) {
 			c.begin("b", "web-0", balance)
 			c.Gone(c.now, "b", "web-0", "web-0.r")
