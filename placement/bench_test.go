@@ -30,12 +30,20 @@ func carryOut(v View, plan Plan, arrived func(Assignment) bool) View {
 		request[w.Replica] = w.Request
 	}
 	v.Incumbents = append([]Incumbent(nil), v.Incumbents...)
-	for _, a := range plan.Assignments {
-		if a.Peer != "" && a.Rule != Stays && arrived(a) {
+	for a := range plan.Assignments.All() {
+		if a.Peer != "" && a.Rule != Stays && arrived(*a) {
 			v.Incumbents = append(v.Incumbents, Incumbent{Replica: a.Replica, Revision: a.Revision, Peer: a.Peer, Request: request[a.Replica], Ready: true, Young: true})
 		}
 	}
 	return v
+}
+
+// list is what a plan assigns.
+func list(plan Plan) (all []Assignment) {
+	for a := range plan.Assignments.All() {
+		all = append(all, *a)
+	}
+	return all
 }
 
 func all(Assignment) bool { return true }

@@ -78,9 +78,10 @@ func BenchmarkReplan(b *testing.B) {
 	})
 	b.Run("apply", func(b *testing.B) {
 		p := told()
-		measured(b, 20, func(n int) {
-			web := WorkloadID(fmt.Sprintf("Deployment/default/new%d", n))
-			p.SetWanted(web, workloadAs(web, 10, Resources{CPUMillis: 100, MemoryBytes: 128 << 20}))
+		measured(b, 20, func(n int) { // one is applied, the one before deleted
+			web := func(n int) WorkloadID { return WorkloadID(fmt.Sprintf("Deployment/default/new%d", n)) }
+			p.SetWanted(web(n-1), nil)
+			p.SetWanted(web(n), workloadAs(web(n), 10, Resources{CPUMillis: 100, MemoryBytes: 128 << 20}))
 			p.Plan(noon)
 		})
 	})

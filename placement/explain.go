@@ -49,8 +49,8 @@ func (v View) explanation(plan Plan, replica ReplicaID) *explanation {
 		return nil
 	}
 	e := &explanation{board: b, at: at, w: &b.wanted[at], chosenAt: nowhere, count: make([]int32, len(b.peers)), found: map[inDomain][]ReplicaID{}}
-	if n, found := plan.find(replica); found {
-		e.assigned = plan.Assignments[n]
+	if a := plan.Assignments.Of(replica); a != nil {
+		e.assigned = *a
 	}
 	if peer, placed := b.peerAt[e.assigned.Peer]; placed {
 		e.chosenAt = peer
@@ -66,26 +66,21 @@ func (v View) explanation(plan Plan, replica ReplicaID) *explanation {
 	return e
 }
 
-func (p *Plan) find(replica ReplicaID) (int, bool) {
-	n := sort.Search(len(p.Assignments), func(n int) bool { return p.Assignments[n].Replica >= replica })
-	return n, n < len(p.Assignments) && p.Assignments[n].Replica == replica
-}
-
 // adopt takes over a plan, but for one replica: what it assigns, and the room for what has not arrived yet.
 func (b *board) adopt(plan Plan, but ReplicaID) {
 	for i := range b.stay {
 		b.decideStay(int32(i))
 	}
 	b.shareOut()
-	for _, a := range plan.Assignments {
+	for a := range plan.Assignments.All() {
 		i, known := b.wantedAt[a.Replica]
 		p, placed := b.peerAt[a.Peer]
 		if known && placed && a.Replica != but {
 			b.settle(i, p, a.Rule)
 		}
 	}
-	for n := range plan.Assignments {
-		b.makeRoom(&plan.Assignments[n])
+	for a := range plan.Assignments.All() {
+		b.makeRoom(a)
 	}
 }
 

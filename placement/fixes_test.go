@@ -27,7 +27,7 @@ func drawTightView(t *rapid.T) View {
 // placed is the slow model of what a plan makes of a view, without one replica.
 func placed(v View, plan Plan, but ReplicaID) slow {
 	s := slow{view: v, at: map[ReplicaID]PeerID{}}
-	for _, a := range plan.Assignments {
+	for a := range plan.Assignments.All() {
 		if a.Peer != "" && a.Replica != but {
 			s.at[a.Replica] = a.Peer
 		}
@@ -45,7 +45,7 @@ func TestPlansKeepRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawTightView(t)
 		plan := v.Plan()
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			if a.Peer == "" || a.Rule != Hash && a.Rule != BestFit && a.Rule != Pinned {
 				continue
 			}
@@ -54,7 +54,7 @@ func TestPlansKeepRules(t *testing.T) {
 			for name, allows := range map[string]func(*Wanted, *Peer) bool{"peer": s.static, "refusals": s.unrefused, "apart": s.apart,
 				"ports": s.ports, "devices": s.devices} {
 				if !allows(w, p) {
-					t.Fatalf("%s went to %s (%s) against the rule of %s\n%+v\nrules %+v\nplan %+v", a.Replica, a.Peer, a.Rule, name, v, *w.Rules, plan.Assignments)
+					t.Fatalf("%s went to %s (%s) against the rule of %s\n%+v\nrules %+v\nplan %+v", a.Replica, a.Peer, a.Rule, name, v, *w.Rules, list(plan))
 				}
 			}
 		}
@@ -86,7 +86,7 @@ func TestRemediesComeTrue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawTightView(t)
 		plan := v.Plan()
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			text := v.Remedy(plan, a.Replica)
 			if a.Peer != "" && text != "" {
 				t.Fatalf("%s has a place, and the remedy %q", a.Replica, text)
@@ -100,7 +100,7 @@ func TestRemediesComeTrue(t *testing.T) {
 			}
 			after, then := obey(t, v, plan, a.Replica, text)
 			if e := after.explanation(then, a.Replica); !slices.ContainsFunc(e.orderFor(e.at), func(i int32) bool { return len(e.faults(i)) == 0 }) {
-				t.Fatalf("%s does not fit after %q\n%+v\nrules %+v\nplan %+v", a.Replica, text, v, *wantedIn(&v, a.Replica).Rules, plan.Assignments)
+				t.Fatalf("%s does not fit after %q\n%+v\nrules %+v\nplan %+v", a.Replica, text, v, *wantedIn(&v, a.Replica).Rules, list(plan))
 			}
 		}
 	})
@@ -176,12 +176,13 @@ func putLabels(p *Peer, words []string) {
 func without(v View, plan Plan, replica ReplicaID, from func(*Peer) bool) (View, Plan) {
 	on := func(id PeerID) bool { return from(slow{view: v}.peer(id)) }
 	v.Incumbents = slices.DeleteFunc(slices.Clone(v.Incumbents), func(held Incumbent) bool { return held.Replica == replica && on(held.Peer) })
-	plan.Assignments = slices.Clone(plan.Assignments)
-	for i := range plan.Assignments {
-		if a := &plan.Assignments[i]; a.Replica == replica && a.Peer != "" && on(a.Peer) {
+	all := list(plan)
+	for i := range all {
+		if a := &all[i]; a.Replica == replica && a.Peer != "" && on(a.Peer) {
 			a.Peer, a.Rule = "", ""
 		}
 	}
+	plan.Assignments = NewAssignments(all)
 	return v, plan
 }
 

@@ -133,8 +133,7 @@ type carrying struct {
 
 // makeRoom ends what was displaced.
 func (c *carrying) makeRoom() {
-	for i := range c.Plan.Assignments {
-		a := &c.Plan.Assignments[i]
+	for a := range c.Plan.Assignments.All() {
 		for _, other := range a.Makes {
 			for _, at := range c.held[other] {
 				if c.View.Incumbents[at].Peer == a.Peer {
@@ -151,8 +150,7 @@ func (c *carrying) begin(waited time.Duration) (changed bool) {
 	for i := range c.View.Wanted {
 		wanted[c.View.Wanted[i].Replica] = &c.View.Wanted[i]
 	}
-	for i := range c.Plan.Assignments {
-		a := &c.Plan.Assignments[i]
+	for a := range c.Plan.Assignments.All() {
 		w := wanted[a.Replica]
 		if a.Peer == "" || !c.live[a.Peer] || w == nil {
 			continue
@@ -203,10 +201,7 @@ func (c *carrying) readyElsewhere(a *Assignment) bool {
 
 // end takes away what is on its way out, not wanted, or has a ready successor. What a lost peer holds stays with it.
 func (c *carrying) end() (changed bool) {
-	assigned := make(map[ReplicaID]*Assignment, len(c.Plan.Assignments))
-	for i := range c.Plan.Assignments {
-		assigned[c.Plan.Assignments[i].Replica] = &c.Plan.Assignments[i]
-	}
+	assigned := c.Plan.assigned()
 	for i := range c.View.Incumbents {
 		in := &c.View.Incumbents[i]
 		a := assigned[in.Replica]
@@ -277,13 +272,12 @@ func (s Foresight) Changes(before View, was Plan) []Change {
 		begun[s.Begun[i].Replica] = &s.Begun[i]
 	}
 	pending := map[ReplicaID]bool{}
-	for _, a := range was.Assignments {
+	for a := range was.Assignments.All() {
 		pending[a.Replica] = a.Peer == ""
 	}
 	live := liveOf(s.View)
 	var all []Change
-	for i := range s.Plan.Assignments {
-		a := &s.Plan.Assignments[i]
+	for a := range s.Plan.Assignments.All() {
 		old, now := from[a.Replica], to[a.Replica]
 		if a.Rule != Waits && !live[now.peer] {
 			now.peer = ""
@@ -340,10 +334,7 @@ type home struct {
 
 // homesOf says where each replica runs: where the plan has it if it is there, else on a live peer, else on a lost one that may still run it.
 func homesOf(v View, plan Plan) map[ReplicaID]home {
-	assigned := make(map[ReplicaID]*Assignment, len(plan.Assignments))
-	for i := range plan.Assignments {
-		assigned[plan.Assignments[i].Replica] = &plan.Assignments[i]
-	}
+	assigned := plan.assigned()
 	live := liveOf(v)
 	rank := func(in *Incumbent, a *Assignment) int {
 		switch {
@@ -372,6 +363,14 @@ func homesOf(v View, plan Plan) map[ReplicaID]home {
 		homes[in.Replica], ranks[in.Replica] = h, r
 	}
 	return homes
+}
+
+func (p *Plan) assigned() map[ReplicaID]*Assignment {
+	assigned := make(map[ReplicaID]*Assignment, p.Assignments.Len())
+	for a := range p.Assignments.All() {
+		assigned[a.Replica] = a
+	}
+	return assigned
 }
 
 func liveOf(v View) map[PeerID]bool {

@@ -53,7 +53,7 @@ func equalPeers(n int) (peers []Peer) {
 func peersNeeded(wanted []Wanted, from int) int {
 	for n := from; ; n++ {
 		v := View{Peers: equalPeers(n), Wanted: wanted}
-		if !slices.ContainsFunc(v.Plan().Assignments, func(a Assignment) bool { return a.Peer == "" }) {
+		if !slices.ContainsFunc(list(v.Plan()), func(a Assignment) bool { return a.Peer == "" }) {
 			return n
 		}
 	}

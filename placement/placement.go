@@ -263,9 +263,9 @@ type Assignment struct {
 	By       ReplicaID   // of one that was displaced: for whom; empty otherwise
 }
 
-// Plan is all assignments from one view, sorted by Replica.
+// Plan is all assignments from one view.
 type Plan struct {
-	Assignments []Assignment
+	Assignments Assignments
 	Shifts      int      // assignments that are on their way for the balance, or are to be: Moving or Rebalance
 	Digest      [32]byte // over the assignments; equal views give equal digests on every peer
 }

@@ -13,16 +13,16 @@ func (v View) Plan() Plan {
 		b.decideStay(int32(i))
 	}
 	b.solve()
-	plan := Plan{Assignments: make([]Assignment, len(b.order))}
+	plan, all := Plan{}, make([]Assignment, len(b.order))
 	var sum digest
 	for n, i := range b.order {
-		plan.Assignments[n] = b.assignment(i)
+		all[n] = b.assignment(i)
 		if shifts(b.rule[i]) {
 			plan.Shifts++
 		}
-		sum.add(digestOf(&plan.Assignments[n]))
+		sum.add(digestOf(&all[n]))
 	}
-	plan.Digest = sum.bytes()
+	plan.Assignments, plan.Digest = NewAssignments(all), sum.bytes()
 	return plan
 }
 

@@ -78,7 +78,7 @@ func drawHistory(t *rapid.T, v *View, w Wanted, p Peer) {
 
 func placesOf(plan Plan) map[ReplicaID]PeerID {
 	places := make(map[ReplicaID]PeerID)
-	for _, a := range plan.Assignments {
+	for a := range plan.Assignments.All() {
 		places[a.Replica] = a.Peer
 	}
 	return places
@@ -93,10 +93,10 @@ func TestOrderOfInputMeansNothing(t *testing.T) {
 		}
 		before := fmt.Sprintf("%+v", w)
 		plan := v.Plan()
-		if diff := cmp.Diff(plan, w.Plan()); diff != "" {
+		if diff := diffOf(plan, w.Plan()); diff != "" {
 			t.Fatalf("plans differ:\n%s", diff)
 		}
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			if diff := cmp.Diff(v.Explain(plan, a.Replica), w.Explain(plan, a.Replica)); diff != "" {
 				t.Fatalf("explanations of %s differ:\n%s", a.Replica, diff)
 			}
@@ -112,10 +112,10 @@ func TestPlanKeepsTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := views(t, false)
 		plan := v.Plan()
-		if !slices.IsSortedFunc(plan.Assignments, func(x, y Assignment) int { return slices.Compare([]byte(x.Replica), []byte(y.Replica)) }) {
+		if !slices.IsSortedFunc(list(plan), func(x, y Assignment) int { return slices.Compare([]byte(x.Replica), []byte(y.Replica)) }) {
 			t.Fatalf("assignments are not sorted")
 		}
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			w := v.Wanted[slices.IndexFunc(v.Wanted, func(w Wanted) bool { return w.Replica == a.Replica })]
 			var stayers []PeerID
 			for _, held := range v.Incumbents {
@@ -170,7 +170,7 @@ func TestRoomIsNotOverdrawn(t *testing.T) {
 		}
 		plan := v.Plan()
 		sent := make(map[PeerID]Resources)
-		for i, a := range plan.Assignments {
+		for i, a := range list(plan) {
 			w := v.Wanted[i] // drawn in the order of Replica
 			if a.Replica != w.Replica {
 				t.Fatalf("unexpected order")
@@ -193,7 +193,7 @@ func TestPendingMeansNoRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := views(t, false)
 		plan := v.Plan()
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			for _, verdict := range v.Explain(plan, a.Replica) {
 				chosen := verdict.Peer == a.Peer
 				if chosen != (verdict.Rule == Stays || verdict.Rule == Hash || verdict.Rule == BestFit) {
@@ -225,7 +225,7 @@ func TestIdlePeerUnplacesNothing(t *testing.T) {
 		v.Peers = append(v.Peers, idle)
 		after := placesOf(v.Plan())
 		placedBefore, placedAfter := 0, 0
-		for _, a := range before.Assignments {
+		for a := range before.Assignments.All() {
 			if a.Rule == Stays && after[a.Replica] != a.Peer {
 				t.Fatalf("%s moved from %s to %s", a.Replica, a.Peer, after[a.Replica])
 			}
@@ -254,7 +254,7 @@ func TestLosingPeerMovesOnlyItsReplicas(t *testing.T) {
 		v.Peers = slices.Clone(v.Peers)
 		v.Peers[lost].Live = false
 		after := placesOf(v.Plan())
-		for _, a := range before.Assignments {
+		for a := range before.Assignments.All() {
 			if a.Peer != "" && a.Peer != v.Peers[lost].ID && after[a.Replica] != a.Peer {
 				t.Fatalf("%s moved from %s to %s when %s was lost", a.Replica, a.Peer, after[a.Replica], v.Peers[lost].ID)
 			}
@@ -268,12 +268,12 @@ func TestHalfCarriedOutIsTheSamePlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := views(t, false)
 		plan := v.Plan()
-		for _, a := range plan.Assignments {
+		for a := range plan.Assignments.All() {
 			if a.Peer == "" {
 				return
 			}
 		}
-		if slices.ContainsFunc(plan.Assignments, func(a Assignment) bool { return a.Rule == BestFit }) {
+		if slices.ContainsFunc(list(plan), func(a Assignment) bool { return a.Rule == BestFit }) {
 			return
 		}
 		done := make(map[PeerID]bool)
@@ -295,7 +295,7 @@ func TestBalance(t *testing.T) {
 			v.Peers[i].Room = Resources{CPUMillis: 64000, MemoryBytes: 1 << 40}
 		}
 		count := make(map[WorkloadID]map[PeerID]int)
-		for _, a := range v.Plan().Assignments {
+		for a := range v.Plan().Assignments.All() {
 			if count[a.Workload] == nil {
 				count[a.Workload] = make(map[PeerID]int)
 			}
@@ -405,7 +405,7 @@ func TestAbsurdNumbers(t *testing.T) {
 }
 
 func TestEmptyView(t *testing.T) {
-	if plan := (View{}).Plan(); len(plan.Assignments) != 0 || plan.Digest != [32]byte{} {
+	if plan := (View{}).Plan(); plan.Assignments.Len() != 0 || plan.Digest != [32]byte{} {
 		t.Errorf("got %+v", plan)
 	}
 }

@@ -19,9 +19,8 @@ type Planner struct {
 	heldAt   map[PeerID][]int32 // of rows: their incumbents on the board
 	free     []int32            // of wanted
 	gone     []int32            // the same, from the next plan on: the order still has them
+	added    []int32            // of wanted: the order does not have them yet
 	freeHeld []int32            // of incumbents
-	grown    bool               // there are replicas that were not wanted before
-	reorder  bool               // or that are not any more
 	touched  []bool             // of wanted: where it stays, or what its assignment says, is to be worked out again
 	dirty    []int32            // those
 	changed  bool               // anything did since the last plan
@@ -31,8 +30,7 @@ type Planner struct {
 	at       time.Time       // of the last plan
 	ends     time.Time       // when the next refusal ends; zero: none
 
-	last      Plan
-	index     []int32         // of wanted: where it is in the last plan, or -1
+	last      Plan            // its assignments lie in it as wanted lies on the board
 	digests   []digest        // of wanted: of what the last plan says of it
 	places    []int32         // of wanted, in the last plan
 	rules     []Rule          // the same
@@ -202,14 +200,13 @@ func (p *Planner) slotFor(replica ReplicaID) int32 {
 		p.grow(len(b.wanted))
 	}
 	b.wantedAt[replica] = i
-	b.order = append(b.order, i)
-	p.grown = true
+	p.added = append(p.added, i)
 	return i
 }
 
 func (p *Planner) grow(n int) {
 	for len(p.touched) < n {
-		p.touched, p.index, p.digests = append(p.touched, false), append(p.index, -1), append(p.digests, digest{})
+		p.touched, p.digests = append(p.touched, false), append(p.digests, digest{})
 		p.places, p.rules = append(p.places, nowhere), append(p.rules, "")
 	}
 }
@@ -224,12 +221,11 @@ func (p *Planner) drop(i int32) {
 	}
 	delete(b.wantedAt, b.wanted[i].Replica)
 	b.wanted[i], b.loads[i], b.seeds[i], b.firstOf[i] = Wanted{}, load{}, seed{}, -1
-	b.stay[i] = stay{peer: nowhere, at: -1}
+	b.stay[i], b.groups.of[i] = stay{peer: nowhere, at: -1}, nowhere
 	b.rekind(i)
 	p.sum.take(p.digests[i])
-	p.index[i], p.digests[i], p.places[i], p.rules[i] = -1, digest{}, nowhere, ""
+	p.digests[i], p.places[i], p.rules[i] = digest{}, nowhere, ""
 	p.gone = append(p.gone, i)
-	p.reorder = true
 }
 
 // Plan is the plan of all that was said. It is never changed afterwards, and the one before is returned where it still holds.
@@ -256,8 +252,8 @@ func (p *Planner) Plan(now time.Time) Plan {
 	for _, i := range p.dirty {
 		p.touched[i] = false
 	}
-	p.free, p.gone = append(p.free, p.gone...), p.gone[:0]
-	p.dirty, p.changed, p.refused, p.grown, p.reorder = p.dirty[:0], false, false, false, false
+	p.free, p.gone, p.added = append(p.free, p.gone...), p.gone[:0], p.added[:0]
+	p.dirty, p.changed, p.refused = p.dirty[:0], false, false
 	return p.last
 }
 
@@ -277,9 +273,9 @@ func (p *Planner) build(now time.Time) {
 			v.Incumbents = append(v.Incumbents, in)
 		}
 	}
-	p.board, p.refused, p.reorder = newBoard(v), true, true
-	p.free, p.gone, p.freeHeld, p.dirty, p.sum = nil, nil, nil, nil, digest{}
-	p.touched, p.index, p.digests, p.places, p.rules = nil, nil, nil, nil, nil
+	p.board, p.refused = newBoard(v), true
+	p.free, p.gone, p.added, p.freeHeld, p.dirty, p.sum = nil, nil, nil, nil, nil, digest{}
+	p.touched, p.digests, p.places, p.rules = nil, nil, nil, nil
 	p.grow(len(v.Wanted))
 	for i := range v.Wanted {
 		p.touch(int32(i))
@@ -289,11 +285,10 @@ func (p *Planner) build(now time.Time) {
 // settleOrder brings the order of the replicas up to date, and finds the incumbents of new ones.
 func (p *Planner) settleOrder() {
 	b := p.board
-	if !p.grown && !p.reorder {
-		return
+	if len(p.added)+len(p.gone) > 0 {
+		b.order = p.merged()
 	}
-	b.order = p.merged()
-	if !p.grown {
+	if len(p.added) == 0 {
 		return
 	}
 	for at := range b.incumbents {
@@ -307,18 +302,13 @@ func (p *Planner) settleOrder() {
 	}
 }
 
-// merged is the order without those that are gone, and with the new ones, which are at its end, in their places.
+// merged is the order without those that are gone, and with the new ones in their places.
 func (p *Planner) merged() []int32 {
 	b := p.board
-	old, added := make([]int32, 0, len(b.order)), []int32(nil)
-	for n, i := range b.order {
-		switch {
-		case b.wanted[i].Replica == "":
-		case n < len(p.last.Assignments):
-			old = append(old, i)
-		default:
-			added = append(added, i)
-		}
+	isGone := func(i int32) bool { return b.groups.of[i] == nowhere }
+	old, added := slices.DeleteFunc(slices.Clone(b.order), isGone), slices.DeleteFunc(p.added, isGone)
+	if len(added) == 0 {
+		return old
 	}
 	slices.SortFunc(added, b.byReplica)
 	order := make([]int32, 0, len(old)+len(added))
@@ -358,35 +348,25 @@ func (p *Planner) indexRefusals() {
 
 // collect makes the plan of what the board says now, from the one before where that still says it.
 func (p *Planner) collect() {
-	b, old := p.board, p.last.Assignments
-	var all []Assignment
+	b, all := p.board, edit{pages: p.last.Assignments.pages}
+	all.resize(len(b.wanted))
+	for _, i := range p.gone {
+		all.set(i, &Assignment{})
+	}
 	p.last.Shifts = 0
-	if p.grown || p.reorder {
-		all = make([]Assignment, len(b.order))
-	}
-	for n, i := range b.order {
-		switch {
-		case p.differs(i):
-			a := b.assignment(i)
-			if shifts(a.Rule) {
-				p.last.Shifts++
-			}
-			if all == nil && !a.equal(&old[n]) {
-				all = slices.Clone(old)
-			}
-			p.assign(i, &a)
-			if all != nil {
-				all[n] = a
-			}
-		case p.grown || p.reorder:
-			all[n] = old[p.index[i]]
+	for n := range b.wanted {
+		i := int32(n)
+		if b.groups.of[i] == nowhere || !p.differs(i) {
+			continue
 		}
-		p.index[i] = int32(n)
+		a := b.assignment(i)
+		if shifts(a.Rule) {
+			p.last.Shifts++
+		}
+		all.set(i, &a)
+		p.assign(i, &a)
 	}
-	if all != nil {
-		p.last.Assignments = all
-	}
-	p.last.Digest = p.sum.bytes()
+	p.last.Assignments, p.last.Digest = Assignments{all.pages, b.order}, p.sum.bytes()
 	p.displaced = b.by
 }
 
@@ -410,9 +390,4 @@ func (p *Planner) assign(i int32, a *Assignment) {
 		p.sum.add(p.digests[i])
 	}
 	p.places[i], p.rules[i] = p.board.place[i], p.board.rule[i]
-}
-
-func (a *Assignment) equal(o *Assignment) bool {
-	return a.Replica == o.Replica && a.Workload == o.Workload && a.Revision == o.Revision && a.Peer == o.Peer && a.Rule == o.Rule &&
-		a.From == o.From && a.By == o.By && slices.Equal(a.Makes, o.Makes)
 }

@@ -281,7 +281,7 @@ func (s *script) refuses(args []string) error {
 }
 
 func (s *script) plan([]string) error {
-	for _, a := range s.view.Plan().Assignments {
+	for a := range s.view.Plan().Assignments.All() {
 		if a.Peer == "" {
 			fmt.Fprintf(&s.printed, "%s %s pending\n", a.Replica, a.Revision)
 		} else {
@@ -302,7 +302,7 @@ func (s *script) why(args []string) error {
 // load prints how many replicas the plan gives each peer.
 func (s *script) load([]string) error {
 	count := map[PeerID]int{}
-	for _, a := range s.view.Plan().Assignments {
+	for a := range s.view.Plan().Assignments.All() {
 		count[a.Peer]++
 	}
 	for _, p := range s.view.Peers {

@@ -229,7 +229,7 @@ func (s *Server) foresee(w http.ResponseWriter, r *http.Request, suppose func(*v
 	f := Forecast{View: question.View.String(), PlanAfter: hex.EncodeToString(foresight.Plan.Digest[:]), Rounds: foresight.Rounds, Still: foresight.Still,
 		Changes: []Foreseen{}, Later: []Foreseen{}, Placements: []Placement{}, Counts: map[string]int{}, Objects: objects}
 	name := v.namesWith(supposition.Add)
-	for _, a := range foresight.Plan.Assignments {
+	for a := range foresight.Plan.Assignments.All() {
 		f.Placements = append(f.Placements, Placement{Replica: string(a.Replica), Peer: name(a.Peer)})
 	}
 	why := reasons{foresight: foresight, name: name, of: map[placement.WorkloadID][2]string{}}

@@ -25,8 +25,7 @@ func (m *Machine) follow() {
 		return
 	}
 	m.forgetMoves()
-	for _, i := range m.planner.mine {
-		a := &m.planner.plan.Assignments[i]
+	for _, a := range m.planner.mine {
 		m.act(a.Replica, a.Revision, func() { m.take(a) })
 	}
 }

@@ -86,7 +86,7 @@ type healing struct {
 	Heal
 	began     time.Duration
 	last      time.Duration                // when the last peer came back
-	before    []placement.Assignment       // the plan until then
+	before    placement.Assignments        // the plan until then
 	back      map[crdt.PeerID]bool         // who came back
 	lost      map[crdt.PeerID]time.Time    // when each of these was lost
 	twice     map[placement.ReplicaID]int  // in Twice
@@ -237,11 +237,8 @@ func (r *row) runsSince(i int) (since time.Time, runs bool) {
 // lost.
 func (m *Machine) stayed(replica placement.ReplicaID, lost time.Time) (ran, bool) {
 	h := m.heals.now
-	at, found := slices.BinarySearchFunc(h.before, replica, func(a placement.Assignment, id placement.ReplicaID) int {
-		return strings.Compare(string(a.Replica), string(id))
-	})
-	if found {
-		peer := crdt.PeerID(h.before[at].Peer)
+	if a := h.before.Of(replica); a != nil {
+		peer := crdt.PeerID(a.Peer)
 		if r := m.rows[peer]; r != nil && !h.back[peer] && (peer == m.self || m.members[peer].live()) {
 			if since, runs := r.runs(replica); runs {
 				return ran{peer: peer, from: m.localTime(peer, since, 1)}, true

@@ -49,13 +49,13 @@ func large(tb testing.TB) *world {
 func TestLarge(t *testing.T) {
 	w := large(t)
 	stay := 0
-	for _, a := range w.machine.planner.plan.Assignments {
+	for a := range w.machine.planner.plan.Assignments.All() {
 		if a.Rule == placement.Stays {
 			stay++
 		}
 	}
-	if len(w.machine.planner.plan.Assignments) != 20_000 || stay != 20_000 || len(w.machine.held) != 0 {
-		t.Errorf("%d of %d stay, %d are held here", stay, len(w.machine.planner.plan.Assignments), len(w.machine.held))
+	if w.machine.planner.plan.Assignments.Len() != 20_000 || stay != 20_000 || len(w.machine.held) != 0 {
+		t.Errorf("%d of %d stay, %d are held here", stay, w.machine.planner.plan.Assignments.Len(), len(w.machine.held))
 	}
 }
 

@@ -321,9 +321,13 @@ func TestAdmission(t *testing.T) {
 	}
 	w.machine.config.Plan = func(v placement.View) placement.Plan {
 		plan := v.Plan()
-		for i := range plan.Assignments {
-			plan.Assignments[i].Peer = placement.PeerID(w.machine.self)
+		var all []placement.Assignment
+		for a := range plan.Assignments.All() {
+			here := *a
+			here.Peer = placement.PeerID(w.machine.self)
+			all = append(all, here)
 		}
+		plan.Assignments = placement.NewAssignments(all)
 		return plan
 	}
 	if err := w.apply([]string{"web", "replicas=4"}); err != nil {

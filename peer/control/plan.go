@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
-	"strings"
 	"time"
 
 	"shoal/crdt"
@@ -29,7 +28,7 @@ type planner struct {
 	planned bool
 	digest  ViewDigest // of the view that plan is of
 	plan    placement.Plan
-	mine    []int                         // assignments to this peer
+	mine    []*placement.Assignment       // to this peer
 	pending int                           // replicas without a place
 	paced   map[placement.WorkloadID]bool // workloads that do not all want their newest revision, or not yet; nil: unknown; never changed
 
@@ -135,7 +134,7 @@ func (m *Machine) stillPlanned() bool {
 }
 
 // assigned lists the assignments to this peer, and counts those to none.
-func (m *Machine) assigned() (mine []int, pending int) {
+func (m *Machine) assigned() (mine []*placement.Assignment, pending int) {
 	p := &m.planner
 	if shared := m.config.Shared.plan(p.digest); shared != nil {
 		return shared.of(placement.PeerID(m.self)), shared.pending
@@ -143,12 +142,13 @@ func (m *Machine) assigned() (mine []int, pending int) {
 	return assignedTo(&p.plan, placement.PeerID(m.self))
 }
 
-func assignedTo(plan *placement.Plan, peer placement.PeerID) (mine []int, pending int) {
-	for i := range plan.Assignments {
-		if at := plan.Assignments[i].Peer; at == "" {
+func assignedTo(plan *placement.Plan, peer placement.PeerID) (mine []*placement.Assignment, pending int) {
+	for a := range plan.Assignments.All() {
+		switch a.Peer {
+		case "":
 			pending++
-		} else if at == peer {
-			mine = append(mine, i)
+		case peer:
+			mine = append(mine, a)
 		}
 	}
 	return mine, pending
@@ -361,12 +361,9 @@ func (m *Machine) planOf(view placement.View) placement.Plan {
 
 // assignment finds where the plan puts a replica.
 func (m *Machine) assignment(replica placement.ReplicaID) (placement.Assignment, bool) {
-	all := m.planner.plan.Assignments
-	i, ok := slices.BinarySearchFunc(all, replica, func(a placement.Assignment, id placement.ReplicaID) int {
-		return strings.Compare(string(a.Replica), string(id))
-	})
-	if !ok {
+	a := m.planner.plan.Assignments.Of(replica)
+	if a == nil {
 		return placement.Assignment{}, false
 	}
-	return all[i], true
+	return *a, true
 }

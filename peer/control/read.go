@@ -107,9 +107,9 @@ func (m *Machine) Replicas() []ReplicaView {
 		byID[w.Replica] = &ReplicaView{ID: w.Replica, Workload: keyOf(string(w.Workload)),
 			Ordinal: ordinalOf(w.Replica), Wanted: true, Newest: w.Revision}
 	}
-	for _, a := range m.planner.plan.Assignments {
+	for a := range m.planner.plan.Assignments.All() {
 		if v := byID[a.Replica]; v != nil {
-			v.Assignment = a
+			v.Assignment = *a
 		}
 	}
 	m.collect(byID, func(*row, int) bool { return true })

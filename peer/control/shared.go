@@ -31,22 +31,21 @@ type sharedPlan struct {
 	paced   map[placement.WorkloadID]bool
 	pending int
 	asked   int
-	mine    map[placement.PeerID][]int // nil before many have asked
+	mine    map[placement.PeerID][]*placement.Assignment // nil before many have asked
 }
 
 // planAskers is how many look through a plan for what is theirs before that is worked out for all.
 const planAskers = 8
 
-func (p *sharedPlan) of(peer placement.PeerID) []int {
+func (p *sharedPlan) of(peer placement.PeerID) []*placement.Assignment {
 	if p.asked++; p.asked <= planAskers {
 		mine, _ := assignedTo(&p.plan, peer)
 		return mine
 	}
 	if p.mine == nil {
-		p.mine = map[placement.PeerID][]int{}
-		for i := range p.plan.Assignments {
-			peer := p.plan.Assignments[i].Peer
-			p.mine[peer] = append(p.mine[peer], i)
+		p.mine = map[placement.PeerID][]*placement.Assignment{}
+		for a := range p.plan.Assignments.All() {
+			p.mine[a.Peer] = append(p.mine[a.Peer], a)
 		}
 	}
 	return p.mine[peer]

@@ -112,7 +112,7 @@ func noteText(n Note) string {
 }
 
 func (w *world) plan([]string) error {
-	for _, a := range w.machine.planner.plan.Assignments {
+	for a := range w.machine.planner.plan.Assignments.All() {
 		peer := string(a.Peer)
 		if peer == "" {
 			peer = "nowhere"

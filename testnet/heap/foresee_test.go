@@ -44,7 +44,7 @@ func (w *World) foreseen(t *testing.T, s control.Supposition) forecast {
 		answer := control.Answer{Changes: f.Changes, Later: f.Later, Stuck: f.Stuck}
 		if i == 0 {
 			first = answer
-			for _, a := range f.Plan.Assignments {
+			for a := range f.Plan.Assignments.All() {
 				ends[string(a.Replica)] = w.nameOf(a.Peer)
 			}
 			for _, stuck := range f.Stuck {
