@@ -298,7 +298,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 // restored, and nobody would take its rows before.
 func (m *Machine) rowAhead(held replication.Version) {
 	if held.Boot > m.config.Boot {
-		m.config.Boot = held.Boot
+		m.raiseBoot(held.Boot)
 	}
 	m.sequence = max(m.sequence, held.Sequence)
 	m.unsealed = true

@@ -117,6 +117,7 @@ type Machine struct {
 	healUntil    time.Duration           // until when the others that failed are waited for
 	again        again
 	healDue      time.Duration  // not before this does another such time begin
+	bootsRaised  uint64         // added to the store's count of starts
 	selfAddr     netip.AddrPort // where this peer gossips, as the membership layer says
 	reconcileDue time.Duration
 
@@ -214,11 +215,11 @@ func New(config Config, saved Saved) *Machine {
 		priorities:   map[string]manifest.Priority{},
 		notes:        newNoteLog(),
 		happened:     newHappened(),
-		version:      config.Boot << 32,
 	}
 	m.spread = replication.New(m.self, set, config.Pick)
 	m.planner = planner{stale: true, wantedStale: true, wantedList: &wantedList{}}
 	m.planner.peers.own.moved = true
+	m.resumeBoots(saved.Records[recordBoots])
 	m.resumeAside(saved.Records)
 	m.resumeIntent(saved.Ops)
 	m.resumeFloors(saved.Records)

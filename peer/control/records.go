@@ -19,6 +19,7 @@ const (
 	recordLost   = "lost"   // for how long peers were not heard of
 	recordRefill = "refill" // the store lost a part of what it held, and the others have not filled it again yet
 	recordFresh  = "fresh"  // this store began empty, and was never equal to another's
+	recordBoots  = "boots"  // what is added to the store's count of starts, see boot.go
 	recordWrote  = "wrote/" // an own operation, by its ID, that others are not known to hold
 	recordAside  = "aside/"
 )
