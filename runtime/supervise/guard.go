@@ -10,8 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,9 +65,7 @@ type guardian struct {
 // guard serves until nobody is connected and no deadline is left. Signals to end do not reach it: who sends them to all processes of a
 // service wants the containers to outlive the program, as far as their deadlines let them.
 func guard(file *os.File) error {
-	goruntime.GOMAXPROCS(1)
-	debug.SetGCPercent(20)
-	debug.SetMemoryLimit(8 << 20)
+	small()
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
 	listener, err := net.FileListener(file)
 	if err != nil {
@@ -81,6 +77,7 @@ func guard(file *os.File) error {
 		return err
 	}
 	g := &guardian{listener: listener, timer: os.NewFile(uintptr(fd), "timer"), all: map[string]Deadline{}}
+	shed()
 	go g.serve()
 	return g.watch()
 }

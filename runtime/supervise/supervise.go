@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,9 +63,7 @@ type supervisor struct {
 // prepare makes this process small and a subreaper.
 func (s *supervisor) prepare() error {
 	goruntime.LockOSThread() // the parent-death signal is sent when the thread ends that started main
-	goruntime.GOMAXPROCS(1)
-	debug.SetGCPercent(20)
-	debug.SetMemoryLimit(8 << 20)
+	small()
 	var err error
 	if s.program, err = os.Executable(); err != nil {
 		return err
@@ -82,7 +79,6 @@ func (s *supervisor) prepare() error {
 	}
 	s.signals = make(chan os.Signal, 16)
 	signal.Notify(s.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGQUIT)
-	debug.FreeOSMemory()
 	return nil
 }
 
@@ -98,6 +94,7 @@ func (s *supervisor) loop() (int, error) {
 		if err != nil {
 			fmt.Fprintf(s.config.Log, "shoal: supervisor: starting the main process: %v\n", err)
 		} else {
+			shed()
 			status, stopping := s.live(pid)
 			took := time.Since(begin)
 			if code, over := verdict(status, stopping, first && took < settled); over {

@@ -317,3 +317,35 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// fileBytes is how much of files is mapped and resident in a process.
+func fileBytes(t *testing.T, pid int) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kibibytes := map[string]int64{}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 {
+			kibibytes[fields[0]], _ = strconv.ParseInt(fields[1], 10, 64)
+		}
+	}
+	return (kibibytes["Rss:"] - kibibytes["Anonymous:"]) << 10
+}
+
+// Main has set itself up as the supervisor has, and gave nothing back.
+func TestASupervisorKeepsLittleOfTheProgram(t *testing.T) {
+	r := begin(t, "wait")
+	main := r.line("main")[0]
+	most := fileBytes(t, main) * 3 / 4
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		got := fileBytes(t, r.cmd.Process.Pid)
+		if got < most {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes of files are mapped, want below %d", got, most)
+		}
+	}
+}
