@@ -100,7 +100,7 @@ type balancing struct {
 func (m *balancing) asked() (asked bool) {
 	for i := range m.sites {
 		p, s := &m.peers[i], &m.sites[i]
-		if !m.takesNew(p) || s.fair == (load{}) {
+		if !m.takes[i] || s.fair == (load{}) {
 			continue
 		}
 		m.full[i] = s.fullness(load{})

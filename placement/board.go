@@ -43,6 +43,7 @@ type board struct {
 	grounds map[string]*ground
 	book    *ruleBook
 
+	takes  []bool  // of peers: may be given what is new, as far as it is about the peer alone
 	shared load    // all that is shared out
 	place  []int32 // of wanted: index of its peer, or nowhere
 	rule   []Rule  // of wanted

@@ -54,6 +54,10 @@ func (b *board) takesNew(p *Peer) bool {
 // shareOut works out each peer's fair share of all that runs or is to run on peers that take new replicas.
 func (b *board) shareOut() {
 	b.rules() // that know whether all are damped
+	b.takes = resized(b.takes, len(b.peers))
+	for i := range b.peers {
+		b.takes[i] = b.takesNew(&b.peers[i])
+	}
 	var asked load
 	for _, i := range b.order {
 		if b.counts(i) {
@@ -69,7 +73,7 @@ func (b *board) shareOut() {
 // counts says whether a replica is shared out: not while it stays on a peer that takes nothing new.
 func (b *board) counts(i int32) bool {
 	p := b.stay[i].peer
-	return p == nowhere || b.takesNew(&b.peers[p])
+	return p == nowhere || b.takes[p]
 }
 
 // share gives each peer that takes new replicas as much of a load as its part of their room, a peer in fair health half of that and one in poor
@@ -78,8 +82,8 @@ func (b *board) share(shared load) {
 	rooms := make([]load, len(b.peers))
 	var all load
 	for i := range b.peers {
-		if p := &b.peers[i]; b.takesNew(p) {
-			rooms[i] = roomFor(p)
+		if b.takes[i] {
+			rooms[i] = roomFor(&b.peers[i])
 			all = all.plus(rooms[i])
 		}
 	}

@@ -377,6 +377,9 @@ func (p *Planner) differs(i int32) bool {
 	if p.touched[i] || b.place[i] != p.places[i] || rule != p.rules[i] || rule != Stays && rule != Waits {
 		return true
 	}
+	if len(b.by)+len(p.displaced) == 0 {
+		return false
+	}
 	_, displaced := b.by[i]
 	_, before := p.displaced[i]
 	return displaced || before

@@ -394,3 +394,41 @@ func TestPlannerSaysTheSameAgain(t *testing.T) {
 		t.Error("a new plan though no assignment changed")
 	}
 }
+
+// TestPlansShareWhatIsEqual: a plan has pages of its own only where something changed, and an order of its own only where other replicas are wanted.
+func TestPlansShareWhatIsEqual(t *testing.T) {
+	v := fleet(20, 1000)
+	v = v.Foresee(Future{}).View
+	p := tellAll(v)
+	before := p.Plan(noon)
+	gone := v.Peers[3]
+	gone.Live = false
+	held := 0
+	for _, in := range v.Incumbents {
+		if in.Peer == gone.ID {
+			held++
+		}
+	}
+	p.SetPeer(gone)
+	lost := p.Plan(noon)
+	if own := ownPages(lost, before); own == 0 || own > held {
+		t.Errorf("%d pages are new after the loss of %d replicas", own, held)
+	}
+	if &lost.Assignments.order[0] != &before.Assignments.order[0] {
+		t.Error("the order is new after a loss")
+	}
+	p.SetWanted("Deployment/default/new", workloadAs("Deployment/default/new", pageSize, Resources{CPUMillis: 100}))
+	if own := ownPages(p.Plan(noon), lost); own == 0 || own > 2 {
+		t.Errorf("%d pages are new after %d replicas were applied", own, pageSize)
+	}
+}
+
+// ownPages is how many pages a plan does not share with another.
+func ownPages(plan, other Plan) (own int) {
+	for _, p := range plan.Assignments.pages {
+		if !slices.Contains(other.Assignments.pages, p) {
+			own++
+		}
+	}
+	return own
+}
