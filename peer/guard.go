@@ -105,6 +105,12 @@ func (g *guard) may(id trust.PeerID, capability trust.Capability) bool {
 // holds says whether a peer has any certificate. g.mu is held.
 func (g *guard) holds(id trust.PeerID) bool { return g.book.Has(id) }
 
+// vouches says whether a row is signed by its peer, and that one has a certificate.
+func (g *guard) vouches(row replication.Row) bool {
+	by := trust.PeerID(row.Peer)
+	return g.may(by, "") && trust.VerifyAll([]trust.Signed{{By: by, Message: row.Signed, Signature: row.Signature}})[0]
+}
+
 // chain returns the coded certificates that prove a peer, root's end first.
 func (g *guard) chain(id trust.PeerID) [][]byte {
 	g.mu.Lock()

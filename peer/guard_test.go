@@ -132,3 +132,14 @@ func TestStrangersCannotWriteThemselvesIn(t *testing.T) {
 		t.Fatal("a peer that may not admit has admitted")
 	}
 }
+
+// TestWhoVouchesForARow: what was on disk counts only where its peer signed it and is of the cluster.
+func TestWhoVouchesForARow(t *testing.T) {
+	g := cluster()
+	by := func(name, signs string) replication.Row {
+		return replication.SealRow(replication.Row{Peer: crdt.PeerID(ID(keyOf(name))), Body: []byte("{}")}, signer(keyOf(signs)))
+	}
+	if !g.vouches(by("reader", "reader")) || g.vouches(by("reader", "writer")) || g.vouches(by("stranger", "stranger")) {
+		t.Error("a row counts of a peer that did not sign it, or of a stranger, or not one that its peer signed")
+	}
+}

@@ -142,6 +142,7 @@ func (p *Peer) resume() error {
 		Labels: p.config.Labels, Subnet: p.config.Subnet,
 		StorageBytes: p.config.Storage, Pids: p.config.Pids, Devices: p.config.Devices,
 		Sign: p.config.sign, Pick: p.config.Random, Tuning: p.config.Tuning, Trip: p.config.Trip, Build: p.config.Build, Session: p.config.Session,
+		Verify:   p.trust.vouches,
 		MayWrite: func(id crdt.PeerID) bool { return p.trust.may(trust.PeerID(id), trust.MayWrite) },
 	}, control.Saved{Ops: stored.Ops, Book: stored.Book, Instances: instances, Records: stored.Records})
 	p.stepping, p.answering, p.flushing = p.machine.Step, p.machine.Answer, p.machine.Flush

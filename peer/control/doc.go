@@ -42,13 +42,14 @@
 //   - keeps an index of conflicts, the history of objects and the acknowledgements of writes;
 //   - measures clocks (skew.go);
 //   - tells what happened here, and what led to it (cause.go), in its row, and keeps a book of what others told (happened.go);
+//   - keeps on disk what peers hold that are waited for when they are lost (keptrows.go);
 //   - writes a receipt of each reunion (heal.go), and looks ahead when it is asked what would be (foresee.go);
 //   - sets aside what makes the code fail, one by one, also over restarts (aside.go).
 //
 // What of that must outlive the program is in Persist.Records, under the names in records.go.
 //
 // The inbox is bounded by the loop that feeds it; notes by 1,000; the book of what others told by 512, 32 of each, and on disk by the
-// newest 16 of 64 lost peers; receipts by 32, each by 256 of a sort; refusals by what is wanted; awaited writes by
+// newest 16 of 64 lost peers; receipts by 32, each by 256 of a sort; rows on disk by 16 MiB; refusals by what is wanted; awaited writes by
 // 1,024, things set aside by 1,024, audit entries by 256 and history entries by 1,024 in one flush, measured clocks by 128, own
 // writes that may have to be made again by 512: the oldest go. Rows of this peer are made at most 8 at once and then one each
 // Tuning.RowEach, more seldom where many peers are live; of others 128 messages with rows are taken in one flush that has intent to do.

@@ -38,6 +38,7 @@ func (m *Machine) Flush(now Clock) Output {
 	m.stage("healing", m.heal)
 	m.stage("keeping what happened", m.saveEvents)
 	m.stage("keeping who is away", m.saveAway)
+	m.stage("keeping rows", m.saveRows)
 	return m.finish()
 }
 
@@ -49,6 +50,7 @@ func (m *Machine) begin() {
 	m.begun = true
 	m.lookForDeletions()
 	m.startWaits()
+	m.startRows()
 	m.startFlap()
 	m.startTaints()
 	m.startAdopted()
@@ -196,6 +198,9 @@ func (m *Machine) nextWake() time.Duration {
 		at(m.passDue)
 	}
 	m.clockDeadlines(at)
+	if m.kept.due != 0 {
+		at(m.kept.due)
+	}
 	if len(m.inbox) > 0 {
 		at(m.now.Elapsed)
 	}

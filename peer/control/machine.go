@@ -41,6 +41,9 @@ type Config struct {
 	Read func(key crdt.Key, fields []crdt.Field) (*manifest.Workload, manifest.Faults)
 	Plan func(view placement.View) placement.Plan
 
+	// Verify says whether a row that was on disk is signed by its peer, one of the cluster; nil means that all are.
+	Verify func(row replication.Row) bool
+
 	// Shared is what the machines of one simulation share; nil shares nothing.
 	Shared *Shared
 
@@ -161,6 +164,7 @@ type Machine struct {
 	classes     map[string]manifest.Priority // those in force; see manifest.Priorities
 	steps       steps
 	away        away
+	kept        keptRows
 	moves       map[placement.ReplicaID]time.Duration // since when the plan sends them here for the balance
 	leases      leases
 	notes       noteLog
@@ -226,6 +230,7 @@ func New(config Config, saved Saved) *Machine {
 	m.flap.resume(saved.Records[recordFlap])
 	m.resumeAway(saved.Records)
 	m.resumeBook(saved.Book)
+	m.resumeRows(saved.Records)
 	m.resumeEvents(saved.Records)
 	m.resumeHeals(saved.Records)
 	m.resumeLeases(saved)

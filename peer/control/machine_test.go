@@ -19,12 +19,18 @@ import (
 func startedWorld(t *testing.T, lines ...string) *world {
 	t.Helper()
 	w := newWorld()
-	for _, line := range append([]string{"start"}, lines...) {
+	w.play(t, append([]string{"start"}, lines...)...)
+	return w
+}
+
+// play does lines of a script.
+func (w *world) play(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
 		if err := w.do(words(line)); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 	}
-	return w
 }
 
 // TestReplay feeds one script to two machines: everything put out must be equal, map orders or not.

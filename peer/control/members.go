@@ -175,6 +175,7 @@ func (m *Machine) memberChanged(news gossip.Member) {
 		n.missed, n.tell = wasLive, 0
 		m.liveDirty = true
 		m.keepEvents(id)
+		m.keepLost(id)
 		m.healLost(id)
 		m.note(Note{Warning: true, Reason: "PeerFailed", Peer: id, Text: m.peerName(id) + " does not answer"})
 	case !n.live():
@@ -232,6 +233,7 @@ func (m *Machine) left(id crdt.PeerID, n *member, already bool) {
 	delete(m.rows, id)
 	m.heardOf(id)
 	m.keepEvents(id)
+	m.keepRow(id)
 	m.spread.Forget(id)
 	m.note(Note{Reason: "PeerLeft", Peer: id, Text: m.peerName(id) + " left"})
 }

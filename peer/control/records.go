@@ -11,7 +11,7 @@ import (
 	"shoal/crdt"
 )
 
-// Names of what is kept in Persist.Records. Those of what was set aside begin with recordAside.
+// Names of what is kept in Persist.Records. Those of what was set aside begin with recordAside. Others stand with what they are of: heal.go, away.go, flap.go, happened.go, keptrows.go.
 const (
 	recordFloor  = "floor"  // the floors applied here, see encodeFloors
 	recordAttest = "attest" // the words given on the newest mark

@@ -26,7 +26,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	if sealed.Peer == m.self {
 		return
 	}
-	if len(m.asides) > 0 && m.isAsideNow(siteDecode, string(sealed.Peer), sha256.Sum256(sealed.Body)) {
+	if len(m.asides) > 0 && m.isAsideNow(siteDecode, string(sealed.Peer), rowContent(sealed)) {
 		return
 	}
 	failing := len(m.asides) > 0 && m.asides[asideName(siteDecode, string(sealed.Peer))] != nil // since an earlier row: that is said once
@@ -38,7 +38,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		}
 		subject := "the row of " + m.peerName(sealed.Peer)
 		if failed {
-			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: sha256.Sum256(sealed.Body), Text: err.Error()})
+			m.setAside(aside{Site: siteDecode, Name: string(sealed.Peer), Subject: subject, Writer: sealed.Peer, From: from, Content: rowContent(sealed), Text: err.Error()})
 		} else {
 			m.audit(AuditEntry{Reason: "invalid", Subject: subject, Writer: sealed.Peer, From: from, Text: err.Error()})
 		}
@@ -55,6 +55,9 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 	m.setRow(sealed.Peer, read, sealed.Version)
 	m.rowCame(sealed.Peer)
 }
+
+// rowContent tells the row of a peer from others of it (P13).
+func rowContent(sealed replication.Row) [32]byte { return sha256.Sum256(sealed.Body) }
 
 func (m *Machine) readRow(sealed replication.Row) (read *said, failed bool, err error) {
 	if read = m.config.Shared.row(&sealed); read != nil {
@@ -91,11 +94,15 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 		r = &row{}
 		m.rows[peer] = r
 		m.moved(peer)
+		m.keepRow(peer)
 	} else if !samePlanning(r.said, read) {
 		if m.passes(r.said, read) {
 			m.passed(peer)
 		} else {
 			m.moved(peer)
+		}
+		if len(m.kept.waiting) > 0 && holdsOther(r.said, read) {
+			m.keepRow(peer)
 		}
 	}
 	m.healGone(peer, read)

@@ -47,10 +47,12 @@ func nextStep(spans []time.Duration, since, now time.Duration) time.Duration {
 // askedSpans collects the spans that the workloads gathered ask for.
 func (m *Machine) askedSpans() {
 	lost, taints := map[time.Duration]bool{}, map[time.Duration]bool{}
+	var waiting []crdt.Key
 	for _, s := range m.planner.spans {
 		w := s.object.workload
 		if wait := w.Split.LostWait; wait > 0 {
 			lost[wait] = true
+			waiting = append(waiting, w.Key)
 		}
 		if w.Rules == nil {
 			continue
@@ -61,6 +63,7 @@ func (m *Machine) askedSpans() {
 			}
 		}
 	}
+	m.waitersChanged(waiting)
 	was := m.steps
 	m.steps.lost, m.steps.taints = sortedSpans(lost), sortedSpans(taints)
 	if !slices.Equal(was.lost, m.steps.lost) || !slices.Equal(was.taints, m.steps.taints) {

@@ -188,6 +188,7 @@ func (w *world) start(args []string) error {
 	w.machine = New(Config{
 		Self: gossip.Self{ID: gossip.PeerID(peerID("p1")), Name: "p1", Room: w.room}, Boot: w.boot, Labels: w.labels,
 		Subnet: netip.MustParsePrefix("10.1.0.0/24"), Sign: sign, Pick: func(n int) int { return n / 2 }, Tuning: w.tuning, Trip: w.trip,
+		Verify:       func(row replication.Row) bool { return bytes.Equal(row.Signature, sign(row.Signed)) },
 		StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices,
 	}, saved)
 	return nil

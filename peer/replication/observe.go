@@ -57,6 +57,9 @@ func (m *Machine) Row(peer crdt.PeerID) (Row, bool) {
 	return row, ok
 }
 
+// Restore takes a row that was on disk, unless a newer one is held. It is passed on to who lacks it, as any other.
+func (m *Machine) Restore(row Row) { m.rows.take(row) }
+
 // Forget drops the row of a peer that left, and remembers its version so that an old copy is not taken again.
 func (m *Machine) Forget(peer crdt.PeerID) { m.rows.forget(peer) }
 

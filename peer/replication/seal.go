@@ -31,6 +31,18 @@ func SealRow(row Row, sign func([]byte) []byte) Row {
 // EncodeOp gives the form in which an operation is stored.
 func EncodeOp(op crdt.Op) []byte { return wire.EncodeSealed(sealedOp(op)) }
 
+// EncodeRow gives the form in which a row is stored.
+func EncodeRow(row Row) []byte { return wire.EncodeSealed(sealedRow(row)) }
+
+// DecodeRow reads what EncodeRow gave; the signature is not checked.
+func DecodeRow(data []byte) (Row, error) {
+	sealed, err := wire.DecodeSealed(data)
+	if err != nil {
+		return Row{}, err
+	}
+	return rowFromSealed(sealed)
+}
+
 // DecodeOp reads what EncodeOp gave; the signature is not checked.
 func DecodeOp(data []byte) (crdt.Op, error) {
 	sealed, err := wire.DecodeSealed(data)

@@ -108,6 +108,7 @@ func (p *Peer) boot() {
 		Subnet:  netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(64 + p.index>>8), byte(p.index), 0}), 24),
 		Session: fmt.Sprint(p.session),
 		Sign:    p.sign, Pick: w.random.IntN, Tuning: w.options.Tuning, Decode: w.memo.decode, MayWrite: w.mayWrite,
+		Verify: signedRow,
 	}
 	if len(w.peers) <= smallWorld {
 		config.Trip = p.tripAt

@@ -41,9 +41,11 @@ func (w *World) guard(m replication.Message) replication.Message {
 	}
 	return m.Sift(func(op crdt.Op) bool {
 		return w.mayWrite(op.Stamp.Writer) && bytes.Equal(op.Signature, signature(gossip.PeerID(op.Stamp.Writer), op.Signed))
-	}, func(row replication.Row) bool {
-		return bytes.Equal(row.Signature, signature(gossip.PeerID(row.Peer), row.Signed))
-	})
+	}, signedRow)
+}
+
+func signedRow(row replication.Row) bool {
+	return bytes.Equal(row.Signature, signature(gossip.PeerID(row.Peer), row.Signed))
 }
 
 // mayWrite says whether the cluster's root lets a peer write intent.
