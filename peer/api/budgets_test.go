@@ -134,3 +134,40 @@ func TestEvictionsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestEvictionWaitsForThePlan: where planning again waits its turn, as in every large cluster, an eviction is answered when it is planned, so that
+// the next one counts it; and after a second anyway.
+func TestEvictionWaitsForThePlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backend := apitest.New("p1")
+		c := &client{t: t, server: api.New(backend, api.Info{Version: "test", Self: apitest.ID("p1")}), user: "root"}
+		many := strings.NewReplacer("replicas: 3", "replicas: 150", "100m", "1m", "32Mi", "1Mi").Replace(webManifest)
+		c.apply(many)
+		budget(c, "{maxUnavailable: 1, selector: {matchLabels: {app: web}}}")
+		backend.Advance(time.Second)
+		c.apply(strings.Replace(many, "web:1", "slow:2", 1)) // from here on no new instance gets ready
+		backend.Advance(time.Second)
+		time.Sleep(time.Second) // what is asked for is newer than what runs
+		began, codes := time.Now(), make(chan int, 1)
+		evict := func(name string) {
+			codes <- c.do("POST", strings.Replace(evictPath, "web-0", name, 1), "application/json", eviction).Code
+		}
+		c.apply(strings.Replace(many, "web:1", "slow:3", 1)) // planned at once, so that the next plan is not
+		go evict("web-0")
+		synctest.Wait()
+		if len(codes) > 0 {
+			t.Fatalf("answered %d before it was planned", <-codes)
+		}
+		backend.Advance(time.Second)
+		if code := <-codes; code != 201 || time.Since(began) > 0 {
+			t.Fatalf("answered %d after %v", code, time.Since(began))
+		}
+		if evict("web-1"); <-codes != 429 {
+			t.Error("the next eviction does not count the one before")
+		}
+		c.must(200, "DELETE", budgetsPath+"/web", "", "")
+		if evict("web-2"); <-codes != 201 || time.Since(began) != time.Second {
+			t.Errorf("without a plan answered after %v", time.Since(began))
+		}
+	})
+}
