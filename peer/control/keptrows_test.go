@@ -107,3 +107,18 @@ func TestDamagedKeptRows(t *testing.T) {
 		}
 	})
 }
+
+// TestDamagedRuns: runs that cannot be read count as none, and are gone at the next start; those that can be read stand in the row again.
+func TestDamagedRuns(t *testing.T) {
+	w := startedWorld(t, "quiet on", "member p2 alive", "row p2", "apply web replicas=2", "run", "member p2 failed", "run", "apply web replicas=1", "run")
+	good := w.records[recordRan]
+	w.play(t, "crash", "start", "run")
+	if n := len(w.machine.rows[w.machine.self].observation.Ran); n != 1 {
+		t.Errorf("%d runs stand in the row after a restart, and 1 was ended", n)
+	}
+	w.records[recordRan] = good[:len(good)/2]
+	w.play(t, "crash", "start", "run")
+	if w.records[recordRan] != nil || len(w.machine.rows[w.machine.self].observation.Ran) != 0 {
+		t.Error("half a record was taken, or is still on disk")
+	}
+}

@@ -233,6 +233,7 @@ func New(config Config, saved Saved) *Machine {
 	m.resumeRows(saved.Records)
 	m.resumeEvents(saved.Records)
 	m.resumeHeals(saved.Records)
+	m.resumeRan(saved.Records)
 	m.resumeLeases(saved)
 	m.adopt(saved.Instances)
 	m.refreshObjects()

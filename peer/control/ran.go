@@ -19,6 +19,32 @@ const (
 	ranFor  = healMost // in a row
 )
 
+// recordRan is the name of the record of what was ended here, as the Ran of an observation. It is written where a receipt may be about it:
+// while peers are lost, and in a reunion.
+const recordRan = "ran"
+
+func (m *Machine) resumeRan(records map[string][]byte) {
+	data := records[recordRan]
+	if data == nil {
+		return
+	}
+	o, err := wire.DecodeObservation(data)
+	if err != nil {
+		m.record(recordRan, nil)
+		return
+	}
+	m.ran, m.ranCut = o.Ran, o.RanCut
+}
+
+// saveRan puts on disk what was ended, before any row tells it.
+func (m *Machine) saveRan() {
+	if m.heals.now == nil && len(m.lost) == 0 {
+		return
+	}
+	ran, cutAt := m.ranLately()
+	m.record(recordRan, wire.EncodeObservation(wire.Observation{Ran: ran, RanCut: cutAt}))
+}
+
 // ran is a time in which a replica ran on a peer. Times are by this peer's clock; until is zero while it runs.
 type ran struct {
 	peer        crdt.PeerID
@@ -53,6 +79,7 @@ func (m *Machine) noteRun(in *instance) {
 	m.ran = append(m.ran, wire.Ran{Replica: string(in.record.Replica), From: millis(in.ranSince), Until: millis(in.ranUntil),
 		Reason: in.ends.Reason, Text: cut(in.ends.Text), Cause: cut(in.ends.Cause)})
 	in.ranSince, in.ranUntil, in.ends = time.Time{}, time.Time{}, Note{}
+	m.saveRan()
 }
 
 // endedBy is when the last container ended of an instance that has just been found to run no more: now, or when its lease ended, for

@@ -88,6 +88,38 @@ func TestReceiptTellsTheTruth(t *testing.T) {
 	}
 }
 
+// TestReceiptOverARestart: what a peer stopped in a reunion is in the receipts of the others also where its program dies before these are
+// written. Up to that death both worlds are the same.
+func TestReceiptOverARestart(t *testing.T) {
+	stopped := func(dies bool) (told []string) {
+		w := start(t, Options{Seed: 3, Peers: 5})
+		w.Run(10 * time.Second)
+		must(t, w.Apply("p1", webManifest(6, "blue")))
+		must(t, w.Apply("p1", Manifest("shrinks", 4, "blue")))
+		rest(t, w, 20*time.Second)
+		w.Split([]string{"p1", "p2"}, []string{"p3", "p4", "p5"})
+		w.Run(20 * time.Second)
+		must(t, w.Scale("p3", "shrinks", 1))
+		w.Run(10 * time.Second)
+		w.Heal()
+		w.Run(8 * time.Second)
+		if dies {
+			for _, name := range []string{"p1", "p3", "p4", "p5"} {
+				w.KillProgram(name, time.Second)
+			}
+		}
+		w.Run(30 * time.Second)
+		heals := w.Core("p2").Heals()
+		for _, s := range heals[len(heals)-1].Stopped {
+			told = append(told, fmt.Sprint(s.Reason, " ", s.Replica, " ", s.Peer, " ", s.At, " ", s.Text))
+		}
+		return told
+	}
+	if before, after := stopped(false), stopped(true); len(before) < 3 || !slices.Equal(before, after) {
+		t.Errorf("without a restart the receipt says\n%s\nand with one\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+}
+
 func checkTwice(t *testing.T, name string, heals []control.Heal, twice map[string]*sighting) {
 	t.Helper()
 	told := map[string]time.Duration{}
