@@ -40,6 +40,9 @@ type board struct {
 	refusals   map[ReplicaID][]Refusal
 	stay       []stay // of wanted
 
+	replans bool      // it is planned again and again
+	firsts  []*firsts // of wanted; see firstsOf
+
 	grounds map[string]*ground
 	book    *ruleBook
 

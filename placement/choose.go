@@ -218,6 +218,9 @@ func (r *round) first(a *asking) candidate {
 	if best, found := r.drawnTo(a); found {
 		return best
 	}
+	if best, enough := r.remembered(a); enough {
+		return r.unlifted(a, best)
+	}
 	if 8*len(a.ground.peers) >= len(r.peers) && len(r.peers) >= walkLeast {
 		if best, enough := r.walk(a); enough {
 			return r.unlifted(a, best)

@@ -93,6 +93,7 @@ type entry struct {
 func (b *board) placeRest() []int32 {
 	order := b.rest()
 	if len(order) == 0 {
+		b.firsts = nil
 		b.loadKept()
 		return nil
 	}

@@ -63,7 +63,10 @@ func (p *Planner) SetPeer(peer Peer) {
 		return
 	}
 	b, i := p.board, p.board.peerAt[peer.ID]
-	b.peers[i], b.sites[i].weight, b.grounds = peer, weightOf(peer), nil
+	if weight := weightOf(peer); weight != b.sites[i].weight {
+		b.sites[i].weight, b.firsts = weight, nil
+	}
+	b.peers[i], b.grounds = peer, nil
 	p.countRoom(i)
 	for _, at := range p.heldAt[peer.ID] {
 		p.touch(b.heldFor[at])
@@ -222,6 +225,9 @@ func (p *Planner) drop(i int32) {
 	delete(b.wantedAt, b.wanted[i].Replica)
 	b.wanted[i], b.loads[i], b.seeds[i], b.firstOf[i] = Wanted{}, load{}, seed{}, -1
 	b.stay[i], b.groups.of[i] = stay{peer: nowhere, at: -1}, nowhere
+	if int(i) < len(b.firsts) {
+		b.firsts[i] = nil
+	}
 	b.rekind(i)
 	p.sum.take(p.digests[i])
 	p.digests[i], p.places[i], p.rules[i] = digest{}, nowhere, ""
@@ -274,6 +280,7 @@ func (p *Planner) build(now time.Time) {
 		}
 	}
 	p.board, p.refused = newBoard(v), true
+	p.board.replans = true
 	p.free, p.gone, p.added, p.freeHeld, p.dirty, p.sum = nil, nil, nil, nil, nil, digest{}
 	p.touched, p.digests, p.places, p.rules = nil, nil, nil, nil
 	p.grow(len(v.Wanted))
