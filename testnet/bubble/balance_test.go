@@ -36,6 +36,10 @@ func TestBalance(t *testing.T) {
 		w.Peer("p1").Apply("web", web(30, "blue"))
 		w.Rest(time.Minute)
 
+		w.returns("p5") // and nothing else happens: no move is excused
+		time.Sleep(time.Minute)
+		w.Rest(2 * time.Minute)
+
 		w.returns("p2")
 		w.Split(names(1, 5), names(6, 6)) // a flap of p6 alone: most others lose it
 		time.Sleep(30 * time.Second)

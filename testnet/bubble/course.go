@@ -2,6 +2,7 @@ package bubble
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type course struct {
 	sides     map[string]int  // as the World's
 	exclusive map[string]bool // workloads, namespace/name
 	moved     map[string]int  // copies begun for the balance, by peer
+	troubled  time.Duration   // when a test last did something to the world
 	broken    []promise.Violation
 }
 
@@ -52,6 +54,7 @@ func (w *World) trouble() {
 		for name, side := range w.sides {
 			w.course.sides[name] = side
 		}
+		w.course.troubled = now
 		w.course.facts.Cut(now)
 		return nil
 	})
@@ -71,12 +74,22 @@ func (f followed) Prepare(ctx context.Context, spec runtime.Spec) (netip.Addr, e
 		for _, name := range f.peer.world.course.facts.Known(now, &x, heardBy) {
 			x.Unaware = x.Unaware && !met[name]
 		}
-		if x.Balance {
-			f.peer.world.course.moved[f.peer.Name]++
-		}
-		return f.peer.world.course.facts.Begin(now, x)
+		return append(f.peer.world.course.gains(now, x), f.peer.world.course.facts.Begin(now, x)...)
 	})
 	return f.Runtime.Prepare(ctx, spec)
+}
+
+// gains checks that a move for the balance goes to a peer that runs less (P8): in this world all peers have equal room, and all
+// replicas are of one size.
+func (c *course) gains(now time.Duration, x promise.Copy) (broken []promise.Violation) {
+	if !x.Balance || x.From == "" {
+		return nil
+	}
+	c.moved[x.Peer]++
+	if to, from := c.facts.ReadyOn(x.Peer), c.facts.ReadyOn(x.From); to >= from && now-c.troubled >= grace {
+		broken = append(broken, promise.Violation{Promise: "P8", Text: fmt.Sprintf("%s moves from %s, which runs %d, to %s, which runs %d", x.Replica, x.From, from, x.Peer, to)})
+	}
+	return broken
 }
 
 // intended is what the peer's plan says of a copy that it is about to begin, and whom it takes for alive.
