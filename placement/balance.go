@@ -172,11 +172,9 @@ func (m *balancing) pick(from, to int32, sparing bool) int32 {
 			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
 		}
 	}
+	rank := func(i int32) int { return 2*truth(m.stay[i].young) + truth(m.skews(i, to)) }
 	slices.SortFunc(found, func(x, y near) int {
-		if a, b := m.stay[x.peer].young, m.stay[y.peer].young; a != b {
-			return cmp.Compare(truth(a), truth(b))
-		}
-		return cmp.Or(cmp.Compare(y.hash, x.hash), strings.Compare(string(m.wanted[x.peer].Replica), string(m.wanted[y.peer].Replica)))
+		return cmp.Or(cmp.Compare(rank(x.peer), rank(y.peer)), cmp.Compare(y.hash, x.hash), strings.Compare(string(m.wanted[x.peer].Replica), string(m.wanted[y.peer].Replica)))
 	})
 	for _, n := range found {
 		if m.suits(n.peer, from, to) {
@@ -184,6 +182,12 @@ func (m *balancing) pick(from, to int32, sparing bool) int32 {
 		}
 	}
 	return -1
+}
+
+// skews says whether a peer would be filled with one of CPU and memory yet more beyond the other.
+func (m *balancing) skews(i, to int32) bool {
+	s := &m.sites[to]
+	return s.skew(m.loads[i]) > max(s.skew(load{}), deadBand)
 }
 
 func truth(b bool) int {

@@ -24,6 +24,9 @@ func (v View) Explain(plan Plan, replica ReplicaID) []Verdict {
 	verdicts := make([]Verdict, len(e.peers))
 	for n, i := range e.orderFor(e.at) {
 		rule, detail := e.verdict(i)
+		if failed := e.failed(i); failed != "" {
+			detail = strings.TrimPrefix(detail+"; "+failed, "; ")
+		}
 		verdicts[n] = Verdict{Peer: e.peers[i].ID, Rule: rule, Detail: detail}
 	}
 	return verdicts
@@ -134,6 +137,15 @@ func (e *explanation) verdict(i int32) (Rule, string) {
 		}
 	}
 	return faults[0].rule, strings.Join(details, "; ")
+}
+
+// failed says that it failed on a peer again and again, where nothing that is ready there disproves it.
+func (e *explanation) failed(i int32) string {
+	refusal, known := e.refused(e.w, e.peers[i].ID)
+	if held, holds := e.holds(i); !known || !refusal.Soft || !e.peers[i].Live || holds && held.Ready {
+		return ""
+	}
+	return "it failed there: " + refusal.Reason
 }
 
 // chosen says what speaks for the peer that was chosen.

@@ -186,6 +186,13 @@ func ratio(amount, fair int64) int64 {
 	return int64(min(quotient, mostRatio))
 }
 
+// skew is how far apart the shares of CPU and of memory would be with another load, in millionths.
+func (s *site) skew(with load) int64 {
+	after := s.load.plus(with)
+	apart := ratio(after.cpuMillis, s.fair.cpuMillis) - ratio(after.memoryKiB, s.fair.memoryKiB)
+	return max(apart, -apart)
+}
+
 // fullness is how much of its share a peer would have with another load, in millionths: the mean of CPU and memory.
 func (s *site) fullness(with load) int64 {
 	after := s.load.plus(with)

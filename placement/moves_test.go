@@ -213,6 +213,17 @@ func TestMovesFew(t *testing.T) {
 	}
 }
 
+// TestJoinersAreFilledInProportion: a peer that comes is not filled with CPU alone, or it would have no room left long before it has its share of
+// memory. Most of what runs in these clusters asks for more of the one than the joiner has for it.
+func TestJoinersAreFilledInProportion(t *testing.T) {
+	for _, seed := range []uint64{22, 284, 361} {
+		v := full(seed)
+		if _, share := join(v, v.Peers[seed%100].Room); share < 0.95 || share > 1.05 {
+			t.Errorf("seed %d: the joiner has %.2f of its share", seed, share)
+		}
+	}
+}
+
 // TestSizesFilledAlike: of peers of all sizes, from 60 to 92 % full, each is given its share, within as much as one replica comes to.
 func TestSizesFilledAlike(t *testing.T) {
 	for seed := range uint64(4) {

@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 //	runs PEER REPLICA… [revision R] [starting] [stopping] [needs 250m 64Mi]
 //	gone PEER [REPLICA…]                                       instances that are no more
 //	refuses PEER REPLICA for 30s "reason"
+//	fails PEER REPLICA for 30s "reason"      again and again
 //	wait 30s
 //	carry-out [PEERS]                                          what the plan assigns to them runs, and is ready
 //	plan | why REPLICA | fix REPLICA | load                    print
@@ -91,7 +92,7 @@ type script struct {
 
 func (s *script) do(words []string) error {
 	verbs := map[string]func([]string) error{
-		"peers": s.peers, "workload": s.workload, "runs": s.runs, "refuses": s.refuses, "plan": s.plan, "why": s.why, "load": s.load,
+		"peers": s.peers, "workload": s.workload, "runs": s.runs, "refuses": s.refuses, "fails": s.fails, "plan": s.plan, "why": s.why, "load": s.load,
 		"label": s.label, "taint": s.taint, "untaint": s.untaint, "each": s.oneOnEach, "fix": s.fix,
 		"lost":     s.change(func(p *Peer) { p.Live = false }),
 		"back":     s.change(func(p *Peer) { p.Live = true }),
@@ -277,6 +278,12 @@ func (s *script) refuses(args []string) error {
 	}
 	s.view.Refusals = append(s.view.Refusals, Refusal{Replica: ReplicaID(args[1]), Revision: revision, Peer: PeerID(args[0]),
 		Reason: strings.Trim(strings.Join(args[4:], " "), `"`), Until: s.view.Now.Add(span)})
+	return err
+}
+
+func (s *script) fails(args []string) error {
+	err := s.refuses(args)
+	s.view.Refusals[len(s.view.Refusals)-1].Soft = true
 	return err
 }
 

@@ -191,9 +191,6 @@ func (e *evenness) leastDomain() string {
 func (e *explanation) preferences(i int32) string {
 	p, r, t := &e.peers[i], e.w.rules(), e.terms
 	against := map[string]bool{}
-	if refusal, failed := e.refused(e.w, p.ID); failed {
-		against["it failed there: "+refusal.Reason] = true
-	}
 	for n := range p.Taints {
 		if p.Taints[n].Effect == PreferNoSchedule && p.Taints[n].outlasts(r.Tolerations) {
 			against["has the taint "+p.Taints[n].text()] = true
