@@ -246,6 +246,7 @@ const (
 	WaitsFor  Deed = "wait"      // its peer is lost, and it is waited for
 	Pends     Deed = "pending"   // it ran nowhere, and finds no place
 	LosesRoom Deed = "no-place"  // it ran, and finds no place
+	Keeps     Deed = "keep"      // it runs on as it is, for its new revision finds no place
 	Yields    Deed = "displaced" // it makes room for another of higher priority, and finds no place
 )
 
@@ -307,6 +308,9 @@ func deedOf(c *Change, a *Assignment, old Revision, live map[PeerID]bool) Deed {
 	case a.Rule == Waits || a.Peer != "" && !live[a.Peer]:
 		c.To = ""
 		return WaitsFor
+	case a.Peer == "" && c.To != "" && old != a.Revision:
+		c.To = ""
+		return Keeps
 	case c.To == "" && c.From == "":
 		return Pends
 	case c.To == "" && c.By != "":

@@ -76,6 +76,20 @@ func TestForesee(t *testing.T) {
 			t.Errorf("got %v", told(got))
 		}
 	})
+	t.Run("what runs stays while its new revision finds no place", func(t *testing.T) {
+		before := small(1000)
+		before.want("web", 1, 500)
+		before.runs("p2", "web-0", "a", 500)
+		after := before
+		after.Wanted = slices.Clone(before.Wanted)
+		after.Wanted[0].Revision, after.Wanted[0].Request.CPUMillis = "b", 9000
+		if got, want := after.changes(Future{Balance: true}, before), []string{"web-0 keep from p2"}; !cmp.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		if all := after.Foresee(Future{}).Changes(after, after.Plan()); len(all) != 1 || all[0].Deed != Keeps || !all[0].Already {
+			t.Errorf("where it was so already got %+v", all)
+		}
+	})
 	t.Run("what a lost peer had recovers, and what finds no room is said", func(t *testing.T) {
 		before := small(1000)
 		before.want("web", 3, 1000)

@@ -89,10 +89,14 @@ var deeds = []struct{ name, verb, sum string }{
 	{"stop", "stops", "stop"},
 	{"wait", "waits", "wait for their peer"},
 	{"stay", "stays", "stay on a peer that hands over its work"},
+	{"keep", "stays as it is", "stay as they are, for their new revision finds no place"},
 	{"displaced", "makes room", "make room and find no other place"},
 	{"no-place", "finds no place", "find no place any more"},
 	{"pending", "finds no place", "find no place"},
 }
+
+// standing are deeds that are no news where they were so before.
+var standing = []string{"pending", "stay", "keep"}
 
 // printForecast prints what becomes of each replica, and ends with exit code 5 where something that matters has no place. What has none before and after
 // is left out, save what is asked for.
@@ -102,7 +106,7 @@ func (a *app) printForecast(f *api.Forecast, nothing string, asked func(*api.For
 	var unplaced []*api.Foreseen
 	for i := range f.Changes {
 		r := &f.Changes[i]
-		if r.Already && (r.Deed == "pending" || r.Deed == "stay") && !asked(r) {
+		if r.Already && slices.Contains(standing, r.Deed) && !asked(r) {
 			continue
 		}
 		if r.To == "" && r.Deed != "stop" && r.Deed != "wait" {

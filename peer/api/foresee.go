@@ -65,7 +65,7 @@ type PlanObject struct {
 type Foreseen struct {
 	Replica  string `json:"replica"`
 	Workload string `json:"workload"`
-	Deed     string `json:"deed"` // "start", "move", "recover", "replace", "stop", "wait", "stay", "pending", "no-place" or "displaced"
+	Deed     string `json:"deed"` // "start", "move", "recover", "replace", "stop", "wait", "stay", "keep", "pending", "no-place" or "displaced"
 	From     string `json:"from,omitempty"`
 	To       string `json:"to,omitempty"`
 	Rule     string `json:"rule,omitempty"`
