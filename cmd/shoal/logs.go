@@ -32,7 +32,7 @@ func newLogs(a *app) *cobra.Command {
 				"tailLines", number(tail), "sinceSeconds", number(cmp.Or(int(since.Seconds()), -1)))
 			answer, err := a.client().open(c.Context(), call{method: "GET", path: path})
 			if err != nil {
-				return err
+				return a.noReplica(c.Context(), args[0], err)
 			}
 			defer answer.Body.Close()
 			if _, err = io.Copy(a.stdout, answer.Body); err != nil && c.Context().Err() == nil {
@@ -82,7 +82,7 @@ func newExec(a *app) *cobra.Command {
 			var answer api.ExecAnswer
 			path := "/apis/shoal/v1/namespaces/" + namespace + "/pods/" + name + "/exec"
 			if _, err := a.client().do(c.Context(), call{method: "POST", path: path, body: body, into: &answer}); err != nil {
-				return err
+				return a.noReplica(c.Context(), args[0], err)
 			}
 			if _, err := a.stdout.Write(answer.Output); err != nil {
 				return err

@@ -132,6 +132,23 @@ func (a *app) completeNames(c *cobra.Command, args []string, _ string) ([]string
 	return a.namesOf(c.Context(), r), cobra.ShellCompDirectiveNoFileComp
 }
 
+// noReplica says what to name instead, where an error is that there is no replica of a name that a workload bears.
+func (a *app) noReplica(ctx context.Context, text string, err error) error {
+	if codeOf(err) != exitNotFound {
+		return err
+	}
+	workload, wrong := a.parseWorkload(ctx, text)
+	if wrong != nil {
+		return err
+	}
+	pods, _ := resourceOf("pods")
+	own := slices.DeleteFunc(a.namesOf(ctx, pods), func(name string) bool { return !strings.HasPrefix(name, workload.name+"-") })
+	if len(own) == 0 {
+		return err
+	}
+	return fail(exitNotFound, "%s is no replica: name one of its own, like %s", text, strings.Join(own[:min(len(own), 3)], ", "))
+}
+
 // completeReplicas completes the names of replicas.
 func (a *app) completeReplicas(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {

@@ -26,7 +26,8 @@ help. 'shoal why-not' tells the verdicts alone.`,
 		ValidArgsFunction: a.completeReplicas,
 		RunE: func(c *cobra.Command, args []string) error {
 			namespace, name := a.parseReplica(args[0])
-			return a.ask(c, output, call{method: "GET", path: ownGroup + "why/" + namespace + "/" + name}, a.printWhy)
+			err := a.ask(c, output, call{method: "GET", path: ownGroup + "why/" + namespace + "/" + name}, a.printWhy)
+			return a.noReplica(c.Context(), args[0], err)
 		},
 	}
 	a.namespaceFlags(c)
@@ -50,7 +51,7 @@ the byte.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			namespace, name := a.parseReplica(args[0])
 			path := query(ownGroup+"why-not/"+namespace+"/"+name, "node", node)
-			return a.ask(c, output, call{method: "GET", path: path}, a.printWhyNot)
+			return a.noReplica(c.Context(), args[0], a.ask(c, output, call{method: "GET", path: path}, a.printWhyNot))
 		},
 	}
 	a.namespaceFlags(c)
