@@ -24,7 +24,7 @@ type noteLog struct {
 	next   uint64
 	byName map[noteName]*keptNote
 	order  []*keptNote // by number, with gaps where a note came again
-	recent map[noteName]bool
+	given  uint64      // the number of the newest that fresh has returned
 }
 
 type keptNote struct {
@@ -34,7 +34,7 @@ type keptNote struct {
 }
 
 func newNoteLog() noteLog {
-	return noteLog{byName: map[noteName]*keptNote{}, recent: map[noteName]bool{}}
+	return noteLog{byName: map[noteName]*keptNote{}}
 }
 
 func nameOf(n Note) noteName { return noteName{n.Reason, n.Object, n.Replica, n.Peer, n.Text, n.Cause} }
@@ -50,7 +50,6 @@ func (l *noteLog) add(n Note) {
 	kept := &keptNote{Note: n, number: l.next}
 	l.byName[name] = kept
 	l.order = append(l.order, kept)
-	l.recent[name] = true
 	l.trim()
 }
 
@@ -70,27 +69,20 @@ func (l *noteLog) trim() {
 
 // fresh returns the notes that came or came again since the last call, oldest first.
 func (l *noteLog) fresh() []Note {
-	if len(l.recent) == 0 {
-		return nil
+	from := len(l.order)
+	for from > 0 && l.order[from-1].number > l.given {
+		from--
 	}
-	var kept []*keptNote
-	for name := range l.recent {
-		if k := l.byName[name]; k != nil {
-			kept = append(kept, k)
-		}
-	}
-	clear(l.recent)
-	slices.SortFunc(kept, func(a, b *keptNote) int { return int(int64(a.number) - int64(b.number)) })
-	notes := make([]Note, len(kept))
-	for i, k := range kept {
-		notes[i] = k.Note
-	}
-	return notes
+	l.given = l.next
+	return standing(l.order[from:])
 }
 
-func (l *noteLog) all() []Note {
-	notes := make([]Note, 0, len(l.byName))
-	for _, k := range l.order {
+func (l *noteLog) all() []Note { return standing(l.order) }
+
+// standing returns those of the notes that did not come again later.
+func standing(order []*keptNote) []Note {
+	var notes []Note
+	for _, k := range order {
 		if !k.gone {
 			notes = append(notes, k.Note)
 		}
