@@ -2,7 +2,6 @@ package placement
 
 import (
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 )
@@ -52,7 +51,7 @@ func NewPlanner() *Planner {
 // SetPeer says what a peer is from now on. One that is the same as before costs nothing; a new one costs as much as all.
 func (p *Planner) SetPeer(peer Peer) {
 	before, known := p.peers[peer.ID]
-	if known && reflect.DeepEqual(before, peer) {
+	if known && before.equal(&peer) {
 		return
 	}
 	p.peers[peer.ID], p.changed = peer, true
@@ -71,6 +70,12 @@ func (p *Planner) SetPeer(peer Peer) {
 	for _, at := range p.heldAt[peer.ID] {
 		p.touch(b.heldFor[at])
 	}
+}
+
+func (p *Peer) equal(o *Peer) bool {
+	return p.ID == o.ID && p.Name == o.Name && p.Room == o.Room && p.Health == o.Health && p.Live == o.Live && p.LostFor == o.LostFor &&
+		p.Draining == o.Draining && p.Cordoned == o.Cordoned && p.Damped == o.Damped && p.Steady == o.Steady && p.Came.Equal(o.Came) &&
+		slices.Equal(p.Devices, o.Devices) && slices.Equal(p.Taints, o.Taints) && maps.Equal(p.Labels, o.Labels)
 }
 
 // DropPeer says that a peer is no more. What it holds is no longer known.

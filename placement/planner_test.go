@@ -3,6 +3,7 @@ package placement
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -431,4 +432,18 @@ func ownPages(plan, other Plan) (own int) {
 		}
 	}
 	return own
+}
+
+// TestPeersDiffer: a planner hears of a change of anything that there is to say of a peer.
+func TestPeersDiffer(t *testing.T) {
+	other := Peer{ID: "p", Name: "p", Room: Resources{CPUMillis: 1}, Devices: []Amount{{"gpu", 1}}, Health: 1, Labels: map[string]string{"a": "b"},
+		Taints: []Taint{{Key: "a"}}, Live: true, LostFor: 1, Draining: true, Cordoned: true, Damped: true, Steady: true, Came: noon}
+	for n := range reflect.TypeFor[Peer]().NumField() {
+		var p, changed Peer
+		field := reflect.ValueOf(&changed).Elem().Field(n)
+		field.Set(reflect.ValueOf(other).Field(n))
+		if field.IsZero() || p.equal(&changed) || !changed.equal(&changed) {
+			t.Errorf("nobody hears of a change of %s", reflect.TypeFor[Peer]().Field(n).Name)
+		}
+	}
 }
