@@ -200,7 +200,7 @@ func (h *happened) newest() []told { return h.book[max(0, len(h.book)-mostTold):
 // keepEvents puts what happened on a peer on disk, when it is lost or leaves.
 func (m *Machine) keepEvents(peer crdt.PeerID) {
 	h := &m.happened
-	if h.kept[peer].number == h.upTo[peer].number {
+	if known := h.upTo[peer]; known.stand == 0 || h.kept[peer].number == known.number {
 		return
 	}
 	var events []wire.Event

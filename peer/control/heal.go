@@ -91,6 +91,7 @@ type healing struct {
 	lost      map[crdt.PeerID]time.Time    // when each of these was lost
 	twice     map[placement.ReplicaID]int  // in Twice
 	of        map[crdt.PeerID]map[int]bool // open entries of Twice in which a peer is
+	open      int                          // how many entries are open
 	conflicts map[crdt.Key]bool
 }
 
@@ -143,9 +144,11 @@ func (m *Machine) healBack(id crdt.PeerID) {
 			h.now.conflicts[d.key] = h.now.conflicts[d.key] || m.now.Elapsed-d.at < healQuiet
 		}
 	}
+	if h.now.back[id] {
+		h.now.Peers = slices.DeleteFunc(h.now.Peers, func(p HealedPeer) bool { return p.Peer == id })
+	}
 	h.now.last, h.now.back[id], h.now.lost[id] = m.now.Elapsed, true, lost
-	h.now.Peers = append(slices.DeleteFunc(h.now.Peers, func(p HealedPeer) bool { return p.Peer == id }),
-		HealedPeer{Peer: id, Name: m.peerName(id), Lost: lost, Back: m.now.Wall})
+	h.now.Peers = append(h.now.Peers, HealedPeer{Peer: id, Name: m.peerName(id), Lost: lost, Back: m.now.Wall})
 	if m.members[id].fresh {
 		m.healRow(id)
 	}
@@ -274,6 +277,7 @@ func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
 		}
 		h.of[r.peer][n] = true
 	}
+	h.open++
 	if !first.until.IsZero() {
 		h.over(n, first.peer, first.until)
 	}
@@ -283,6 +287,7 @@ func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
 func (h *healing) over(i int, gone crdt.PeerID, at time.Time) {
 	t := &h.Twice[i]
 	t.Until, t.Gone = at, gone
+	h.open--
 	for _, p := range t.Peers {
 		delete(h.of[p], i)
 	}
@@ -318,10 +323,8 @@ func (m *Machine) heal() {
 
 func (m *Machine) healEnds() time.Duration {
 	h := m.heals.now
-	for _, open := range h.of {
-		if len(open) > 0 {
-			return h.last + healMost
-		}
+	if h.open > 0 {
+		return h.last + healMost
 	}
 	return h.last + healQuiet
 }
