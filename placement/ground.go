@@ -76,6 +76,18 @@ func (w *Wanted) MayStay(p *Peer) bool {
 	return (w.Only == p.ID || w.Only == "" && !p.Draining) && w.rules().letStay(p, w.NodeSelector)
 }
 
+// SentAway says what of a peer's labels and taints keeps an instance from staying there, for people and to follow the peer's name; empty if
+// nothing does.
+func (w *Wanted) SentAway(p *Peer) string {
+	if t := p.evicting(w.rules().Tolerations); t != nil {
+		return " has the taint " + t.text()
+	}
+	if !p.matches(w.NodeSelector) {
+		return " no longer has the labels of its nodeSelector"
+	}
+	return ""
+}
+
 func (w *Wanted) rules() *Rules {
 	if w.Rules == nil {
 		return noRules

@@ -52,28 +52,25 @@ func (m *Machine) causeOfMove(a *placement.Assignment) string {
 	if a.From != "" {
 		from = crdt.PeerID(a.From)
 	}
-	switch {
-	case m.heals.ranTwice(a.Replica) && m.heals.with(crdt.PeerID(a.Peer)):
+	if m.heals.ranTwice(a.Replica) && m.heals.with(crdt.PeerID(a.Peer)) {
 		return m.peerName(crdt.PeerID(a.Peer)) + " was out of touch, and both had it"
-	case a.Rule == placement.Rebalance || a.Rule == placement.Moving:
-		return m.leaving(from, evenOut)
 	}
-	return m.leaving(from, "")
-}
-
-// evenOut is why a replica moves for the balance.
-const evenOut = "to even out the load"
-
-// leaving says that a peer hands over its work, or should have less of it, if that is so.
-func (m *Machine) leaving(id crdt.PeerID, otherwise string) string {
-	peer, known := m.viewPeer(id, m.rows[id])
-	switch {
-	case known && peer.Draining:
-		return m.peerName(id) + " hands over its work"
-	case known && peer.Health > 0 && otherwise == evenOut:
-		return m.peerName(id) + " is in worse health than others"
+	peer, known := m.viewPeer(from, m.rows[from])
+	if known && peer.Draining {
+		return m.peerName(from) + " hands over its work"
 	}
-	return otherwise
+	if slot, wanted := m.planner.index[a.Replica]; known && wanted {
+		if why := m.planner.base[slot].SentAway(&peer); why != "" {
+			return m.peerName(from) + why
+		}
+	}
+	if a.Rule != placement.Rebalance && a.Rule != placement.Moving {
+		return ""
+	}
+	if to, found := m.viewPeer(crdt.PeerID(a.Peer), m.rows[crdt.PeerID(a.Peer)]); known && found && peer.Health > to.Health {
+		return m.peerName(from) + " is in worse health than " + m.peerName(crdt.PeerID(a.Peer))
+	}
+	return "to even out the load"
 }
 
 // lostHolder is the peer that was lost last of those that held a replica and are not back.
