@@ -117,26 +117,44 @@ func (p *planner) odd(fed *fedPeer) []placement.WorkloadID {
 	return odd
 }
 
-// feedWanted hands over the workloads that have changed, and says again which are odd.
+// feedWanted hands over the workloads that have changed, and says again which are odd of them.
 func (m *Machine) feedWanted(f *feed) {
 	p := &m.planner
-	given := make(map[placement.WorkloadID][]placement.Wanted, len(p.spans))
+	given, changed := make(map[placement.WorkloadID][]placement.Wanted, len(p.spans)), map[placement.ReplicaID]bool{}
+	change := func(id placement.WorkloadID, wanted []placement.Wanted) {
+		if before := f.given[id]; len(before) != len(wanted) || len(wanted) > 0 && &before[0] != &wanted[0] {
+			for _, w := range slices.Concat(before, wanted) {
+				changed[w.Replica] = true
+			}
+		}
+		f.setWanted(id, wanted)
+	}
 	for _, s := range p.spans {
 		id := workloadID(s.object.workload.Key)
 		given[id] = m.wantedBy(s.object)
-		f.setWanted(id, given[id])
+		change(id, given[id])
 	}
 	for id := range f.given {
 		if _, still := given[id]; !still {
-			f.setWanted(id, nil)
+			change(id, nil)
 		}
 	}
 	f.given, f.list = given, p.wantedList
 	for _, fed := range f.peers {
-		if fed.said != nil {
+		if fed.said != nil && fed.said.holdsAny(changed) {
 			fed.odd = p.odd(fed)
 		}
 	}
+}
+
+// holdsAny says whether a row tells of an instance of any of some replicas.
+func (s *said) holdsAny(replicas map[placement.ReplicaID]bool) bool {
+	for i := range s.incumbents {
+		if replicas[s.incumbents[i].Replica] {
+			return true
+		}
+	}
+	return false
 }
 
 // setWanted hands over all replicas of a workload in their newest revisions.

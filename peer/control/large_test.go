@@ -85,3 +85,21 @@ func BenchmarkLargeRow(b *testing.B) {
 		w.machine.Flush(Clock{Elapsed: w.elapsed, Wall: w.wall})
 	}
 }
+
+// BenchmarkLargeApply is a workload of ten that is applied, and the one before it deleted.
+func BenchmarkLargeApply(b *testing.B) {
+	w := large(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		w.elapsed += 10 * time.Second
+		if i > 0 {
+			if err := w.delete([]string{fmt.Sprint("new", i-1)}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := w.apply([]string{fmt.Sprint("new", i), "replicas=10", "cpu=10m"}); err != nil {
+			b.Fatal(err)
+		}
+		w.machine.Flush(Clock{Elapsed: w.elapsed, Wall: w.wall})
+	}
+}
