@@ -153,6 +153,8 @@ func waitingText(r control.ReplicaView, best *control.InstanceView) string {
 		return name + ": not started yet"
 	case !best.Current:
 		return name + ": still runs the revision before"
+	case best.Waits != "":
+		return name + ": " + best.Waits
 	}
 	for _, c := range best.Containers {
 		if c.Reason != "" && !c.Ready {

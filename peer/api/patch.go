@@ -120,7 +120,7 @@ func (c *change) apply(t target, r *http.Request, body []byte) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
-	c.warnings = d.Warnings
+	c.warnings = manifest.Warnings(d.Tree) // also those of fields that belong together, which are not looked at in a part
 	force, by := r.URL.Query().Get("force") == "true", manifest.Owner{Manager: c.manager, User: User(r.Context())}
 	c.compute = func(r *reading) ([]crdt.Change, error) {
 		changes := manifest.Apply(r.current.Fields, by, fields)
