@@ -83,6 +83,8 @@ func (m *Machine) judge(in *instance) {
 		m.end(in, "Moved", "it is exclusive, and "+m.peerName(crdt.PeerID(a.Peer))+" waits only for it to end")
 	case here && current:
 		m.judgeMove(in)
+	case !current && m.endsFirst(in, &a):
+		m.end(in, "Stopped", "goes before its revision "+string(a.Revision)+" begins, as its strategy says")
 	case !current && m.goesFirst(in, &a):
 		m.end(in, "Stopped", "has what its revision "+string(a.Revision)+" needs, which fits nowhere else")
 	case current && m.triedElsewhere(in, &a):
@@ -172,7 +174,7 @@ func (m *Machine) take(a *placement.Assignment) {
 		m.refuse(ref, refusal{reason: "UnknownRevision: only its holders know revision " + string(a.Revision)})
 		return
 	}
-	if !m.standsLongEnough(a) {
+	if !m.standsLongEnough(a) || m.mustEnd(m.objects[key].workload, a.Replica) != "" {
 		return
 	}
 	if short := m.leftNow().shortage(wanted); short != "" {

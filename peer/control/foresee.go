@@ -133,6 +133,7 @@ func (q Question) Foresee() Answer {
 	pace := func(v *placement.View) {
 		v.Wanted = nil
 		c.fill(q.spans, q.list, v)
+		c.endFirst(q.spans, q.list, v)
 	}
 	a := Answer{Foresight: q.after.Foresee(placement.Future{Wait: q.wait, Pace: pace, Now: q.now})}
 	a.Changes = a.Foresight.Changes(q.Before, q.Was)
@@ -152,7 +153,7 @@ func (m *Machine) imagine(changes []PreviewChange) (changed *Machine, faults []s
 	n.out, n.notes, n.happened, n.config.Shared = Output{}, newNoteLog(), newHappened(), nil
 	n.objects, n.nodes, n.budgets = maps.Clone(m.objects), maps.Clone(m.nodes), maps.Clone(m.budgets)
 	n.priorities, n.asides = maps.Clone(m.priorities), maps.Clone(m.asides)
-	n.planner = planner{wantedList: &wantedList{}}
+	n.planner, n.kept = planner{wantedList: &wantedList{}}, keptRows{dirty: map[crdt.PeerID]bool{}}
 	n.members, n.lost = maps.Clone(m.members), map[crdt.PeerID]*member{}
 	for id, known := range m.members {
 		copied := *known

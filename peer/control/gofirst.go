@@ -1,14 +1,78 @@
 package control
 
 import (
+	"slices"
+
 	"shoal/crdt"
+	"shoal/peer/manifest"
 	"shoal/placement"
 )
 
-// A new revision is ready before the old one goes (P7), save where both at once can never be: then the old one goes first. That is so
+// A new revision is ready before the old one goes (P7), save where its workload says otherwise, with a surge of 0 or the strategy Recreate
+// (endsFirst), and where both at once can never be: then the old one goes first. That is so
 // for ports and devices of a peer, where no other peer has them free, and for any room where somebody says so with maxUnavailable. At most
 // so many go first at once, one where nothing is said, and in the order of their ordinals, so that peers with equal views let the same
 // ones go.
+
+// endsFirst says whether an instance goes before its next revision is there because its workload asks for that. When it is its turn the plan
+// names that revision, which rollout.go decides; where it has no place yet the instance goes all the same.
+func (m *Machine) endsFirst(in *instance, a *placement.Assignment) bool {
+	o := m.objects[in.workload()]
+	slot, wanted := m.planner.index[a.Replica]
+	return wanted && o != nil && !o.frozen && o.workload != nil && !o.workload.EachPeer && o.workload.MaxSurge == 0 &&
+		a.Revision == m.planner.base[slot].Revision && m.settled()
+}
+
+// mustEnd says what of a workload that lets the old ones go first has still to go before a replica of it begins: in its own older revisions,
+// or with Recreate that of any replica in any. Empty if nothing. What lost peers have does not count, for nobody can know.
+func (m *Machine) mustEnd(w *manifest.Workload, replica placement.ReplicaID) placement.ReplicaID {
+	if w.MaxSurge != 0 || w.EachPeer {
+		return ""
+	}
+	p := &m.planner
+	from, to := p.rangeOf(w.Key)
+	for _, id := range append([]crdt.PeerID{m.self}, m.liveIDs...) {
+		r := m.rows[id]
+		if r == nil {
+			continue
+		}
+		for i := range r.incumbents {
+			in := &r.incumbents[i]
+			slot, wanted := p.index[in.Replica]
+			ours := wanted && int(slot) >= from && int(slot) < to && (w.Recreate || in.Replica == replica)
+			if ours && in.Revision != p.base[slot].Revision {
+				return in.Replica
+			}
+		}
+	}
+	return ""
+}
+
+// endFirst takes out of a view that was just filled what endsFirst would end.
+func (c *pacing) endFirst(spans []span, list *wantedList, v *placement.View) {
+	turn := map[placement.ReplicaID]placement.Revision{}
+	for n, s := range spans {
+		if w := s.object.workload; w.MaxSurge != 0 || w.EachPeer || s.object.frozen {
+			continue
+		}
+		for _, w := range v.Wanted[c.ranges[n][0]:c.ranges[n][1]] {
+			if newest := list.base[list.index[w.Replica]].Revision; w.Revision == newest {
+				turn[w.Replica] = newest
+			}
+		}
+	}
+	if len(turn) == 0 {
+		return
+	}
+	live := map[placement.PeerID]bool{}
+	for i := range v.Peers {
+		live[v.Peers[i].ID] = v.Peers[i].Live
+	}
+	v.Incumbents = slices.DeleteFunc(v.Incumbents, func(in placement.Incumbent) bool {
+		newest, its := turn[in.Replica]
+		return its && in.Revision != newest && live[in.Peer]
+	})
+}
 
 // goesFirst says whether an instance goes before its next revision is there.
 func (m *Machine) goesFirst(in *instance, a *placement.Assignment) bool {

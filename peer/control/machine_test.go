@@ -11,6 +11,7 @@ import (
 
 	"shoal/crdt"
 	"shoal/gossip"
+	"shoal/peer/manifest"
 	"shoal/peer/wire"
 	"shoal/placement"
 	"shoal/runtime"
@@ -293,21 +294,26 @@ func TestPace(t *testing.T) {
 	for _, c := range []struct {
 		about string
 		state []progress
-		surge int
+		pace  manifest.Workload
 		want  string
 	}{
-		{"in order, one at a time", []progress{{old: old}, {old: old}, {old: old}}, 1, "new old old"},
-		{"zero is one", []progress{{old: old}, {old: old}}, 0, "new old"},
-		{"ready ones make place", []progress{{old: old, ready: true, begun: true}, {old: old}, {old: old}}, 1, "new new old"},
-		{"what has begun goes first", []progress{{old: old}, {old: old, begun: true}}, 1, "old new"},
-		{"nothing to keep up waits for nobody", []progress{{old: old, begun: true}, {}, {old: old}}, 1, "new new old"},
-		{"more at once", []progress{{old: old}, {old: old}, {old: old}}, 2, "new new old"},
+		{"in order, one at a time", []progress{{old: old}, {old: old}, {old: old}}, manifest.Workload{MaxSurge: 1}, "new old old"},
+		{"ready ones make place", []progress{{old: old, ready: true, begun: true}, {old: old}, {old: old}}, manifest.Workload{MaxSurge: 1}, "new new old"},
+		{"what has begun goes first", []progress{{old: old}, {old: old, begun: true}}, manifest.Workload{MaxSurge: 1}, "old new"},
+		{"nothing to keep up waits for nobody", []progress{{old: old, begun: true}, {}, {old: old}}, manifest.Workload{MaxSurge: 1}, "new new old"},
+		{"more at once", []progress{{old: old}, {old: old}, {old: old}}, manifest.Workload{MaxSurge: 2}, "new new old"},
+		{"old ones first: as many as may be missing", []progress{{old: old}, {old: old}, {old: old}}, manifest.Workload{MaxUnavailable: 2}, "new new old"},
+		{"old ones first: one is missing already", []progress{{old: old}, {}, {old: old}}, manifest.Workload{MaxUnavailable: 1}, "old new old"},
+		{"old ones first: that one is on its way", []progress{{begun: true, gone: true}, {old: old}}, manifest.Workload{MaxUnavailable: 1}, "new old"},
+		{"old ones first: that one is ready", []progress{{begun: true, ready: true}, {old: old}}, manifest.Workload{MaxUnavailable: 1}, "new new"},
+		{"old ones first: a lost one is not missing", []progress{{lost: old}, {old: old}}, manifest.Workload{MaxUnavailable: 1}, "old new"},
+		{"all at once", []progress{{old: old}, {old: old, begun: true}, {}}, manifest.Workload{MaxUnavailable: 3, Recreate: true}, "new new new"},
 	} {
 		wanted := make([]placement.Wanted, len(c.state))
 		for i := range wanted {
 			wanted[i].Revision = "new"
 		}
-		pace(wanted, c.state, c.surge)
+		pace(wanted, c.state, &c.pace)
 		var got []string
 		for _, w := range wanted {
 			got = append(got, string(w.Revision))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"shoal/peer/manifest"
 	"shoal/placement"
 )
 
@@ -35,7 +36,7 @@ func (c *pacing) fill(spans []span, list *wantedList, v *placement.View) {
 		if s.object.frozen {
 			v.Wanted = v.Wanted[:from+len(freeze(wanted, state))]
 		} else {
-			pace(wanted, state, s.object.workload.MaxSurge)
+			pace(wanted, state, s.object.workload)
 		}
 		c.ranges = append(c.ranges, [2]int{from, len(v.Wanted)})
 	}
@@ -107,16 +108,10 @@ func keptBefore(a, b *placement.Incumbent) bool {
 }
 
 // pace decides which replicas of one workload already want their newest revision: in the order of
-// their ordinals, at most surge at a time that still have an older one ready and whose newest is
-// not ready. Those that have begun go first, so that nobody starts what is then given up. A replica without a
-// ready older instance has nothing to keep up, and does not wait: a broken revision cannot block its own repair.
-func pace(wanted []placement.Wanted, state []progress, surge int) {
-	open := max(surge, 1)
-	for i := range state {
-		if s := &state[i]; s.old != nil && !s.ready && s.begun {
-			open--
-		}
-	}
+// their ordinals, at most as many at a time as room says. Those that have begun go first, so that nobody starts what is then given up. A
+// replica without a ready older instance has nothing to keep up, and does not wait: a broken revision cannot block its own repair.
+func pace(wanted []placement.Wanted, state []progress, w *manifest.Workload) {
+	open := room(state, w)
 	for i := range state {
 		s := &state[i]
 		if s.waits() {
@@ -132,6 +127,23 @@ func pace(wanted []placement.Wanted, state []progress, surge int) {
 		}
 		wants(&wanted[i], s.old)
 	}
+}
+
+// room is how many more replicas may begin with their newest revision: as many as the surge says, less those that still have an older one
+// ready and whose newest is not ready. Without a surge the older one of each goes first, and it is as many as may be missing, less those
+// that are.
+func room(state []progress, w *manifest.Workload) int {
+	open := max(w.MaxSurge, 1)
+	if w.MaxSurge == 0 {
+		open = w.MaxUnavailable
+	}
+	for i := range state {
+		s := &state[i]
+		if !s.ready && (s.old != nil && s.begun || s.old == nil && w.MaxSurge == 0 && !s.waits()) {
+			open--
+		}
+	}
+	return open
 }
 
 // wants makes a replica want what it already is.

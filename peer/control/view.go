@@ -181,6 +181,9 @@ func (m *Machine) asksOf(o *object) ViewDigest {
 	}
 	t := viewText("asks").word(w.Key.String()).word(w.Revision).number(int64(w.Replicas))
 	t = t.amount(requestOf(w)).amounts(w.Devices).ports(w.Ports).number(int64(w.MaxSurge)).labels(w.NodeSelector).flag(o.frozen)
+	if w.MaxSurge == 0 { // then how many may be missing decides who wants what
+		t = t.number(int64(w.MaxUnavailable)).flag(w.Recreate)
+	}
 	for _, ordinal := range slices.Sorted(maps.Keys(w.Restarts)) {
 		t = t.number(int64(ordinal)).word(w.Restarts[ordinal])
 	}

@@ -65,9 +65,21 @@ func manifestOf(key crdt.Key, options map[string]string) map[string]any {
 		"spec": map[string]any{
 			"replicas": number("replicas", "1"),
 			"selector": map[string]any{"matchLabels": labels},
-			"strategy": map[string]any{"rollingUpdate": map[string]any{"maxSurge": number("surge", "1")}},
+			"strategy": strategyOf(options, number),
 			"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": pod},
 		}}
+}
+
+// strategyOf is surge=N, with lack=N also how many may be missing, or recreate=yes.
+func strategyOf(options map[string]string, number func(name, fallback string) json.Number) map[string]any {
+	if options["recreate"] == "yes" {
+		return map[string]any{"type": "Recreate"}
+	}
+	rolling := map[string]any{"maxSurge": number("surge", "1")}
+	if options["lack"] != "" {
+		rolling["maxUnavailable"] = number("lack", "0")
+	}
+	return map[string]any{"rollingUpdate": rolling}
 }
 
 // changesFor is what the API would write for a manifest.

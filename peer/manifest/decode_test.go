@@ -119,7 +119,9 @@ func TestDecodeFaults(t *testing.T) {
 		{"twice", "  replicas: 6", "  replicas: 6\n  replicas: 7", `web.yaml:8:3: spec.replicas: given twice`},
 		{"duplicate env", `          value: "hello"`, "          value: a\n        - name: GREETING", `web.yaml:23:11: spec.template.spec.containers[0].env[1]: a second entry with name=GREETING`},
 		{"restart", "  labels: {app: web}", "  annotations: {shoal/restart.x: y}", `web.yaml:5:17: metadata.annotations: shoal/restart.x must end with the ordinal of a replica`},
-		{"recreate", "  replicas: 6", "  strategy: {type: Recreate}", `web.yaml:7:20: spec.strategy.type: "Recreate" is not supported yet: only RollingUpdate is`},
+		{"strategy", "  replicas: 6", "  strategy: {type: Recreat}", `web.yaml:7:20: spec.strategy.type: must be one of RollingUpdate, Recreate, not "Recreat": did you mean "Recreate"?`},
+		{"recreate bit by bit", "  replicas: 6", "  strategy: {type: Recreate, rollingUpdate: {maxSurge: 1}}", `web.yaml:7:46: spec.strategy.rollingUpdate: goes not with type: Recreate, which replaces all at once`},
+		{"rollout that cannot go on", "  replicas: 6", "  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0%}}", `web.yaml:7:59: spec.strategy.rollingUpdate.maxUnavailable: may not be 0 where maxSurge is 0: no replica could ever be replaced`},
 		{"syntax", "  replicas: 6", "  replicas: [6", ``},
 	}
 	for _, c := range cases {

@@ -131,7 +131,7 @@ func FuzzKinds(f *testing.F) {
 			if faults != nil {
 				t.Fatalf("valid, and not any more out of its fields: %v", faults)
 			}
-			if w != nil && (w.Rules == nil || w.MostMoving < 1 || w.MaxSurge < 1 || w.Split.Leased() && len(w.Split.Witnesses) == 0) {
+			if w != nil && (w.Rules == nil || w.MostMoving < 1 || w.MaxSurge < 1 && w.MaxUnavailable < 1 && !w.Recreate || w.Split.Leased() && len(w.Split.Witnesses) == 0) {
 				t.Fatalf("%+v", w)
 			}
 			if b, ok := BudgetOf(d.Key, tree); ok && (b.Desired(7) < 0 || b.Desired(7) > 7) {

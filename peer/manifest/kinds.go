@@ -107,7 +107,7 @@ type selector struct {
 }
 
 type strategy struct {
-	Type          string         `json:"type" rule:"oneof=RollingUpdate" default:"RollingUpdate"`
+	Type          string         `json:"type" rule:"oneof=RollingUpdate|Recreate" default:"RollingUpdate"`
 	RollingUpdate *rollingUpdate `json:"rollingUpdate"`
 }
 

@@ -49,9 +49,15 @@ func (s *selector) finds(spec place, t *template) {
 	}
 }
 
+func (s *strategy) check(p place) {
+	if s.RollingUpdate != nil && s.Type == recreate {
+		p.at("rollingUpdate").fault("goes not with type: Recreate, which replaces all at once")
+	}
+}
+
 func (r *rollingUpdate) check(p place) {
-	if r.MaxSurge != nil && r.MaxSurge.Number == 0 {
-		p.at("maxSurge").warn("raised to 1: where there is room, a replica is stopped only when its replacement is ready")
+	if none := func(a *Amount) bool { return a != nil && a.Number == 0 }; none(r.MaxSurge) && none(r.MaxUnavailable) {
+		p.at("maxUnavailable").fault("may not be 0 where maxSurge is 0: no replica could ever be replaced")
 	}
 }
 

@@ -28,9 +28,10 @@ type Workload struct {
 	RequestMemoryBytes int64
 	NodeSelector       map[string]string
 	GraceSeconds       int64
-	MaxSurge           int               // resolved: how many replicas above Replicas a rollout may run
+	MaxSurge           int               // resolved: how many replicas above Replicas a rollout may run; 0: none, so the old one of each goes first
 	Labels             map[string]string // of the template
-	MaxUnavailable     int               // resolved: how many replicas may be missing while a rollout finds no room for a new one beside the old; 0 where not given
+	MaxUnavailable     int               // resolved: how many replicas may be missing in a rollout that finds no room for a new one beside the old, or that has no surge; 0 where not given
+	Recreate           bool              // all replicas of older revisions are gone before one of the newest begins; MaxSurge is 0 then
 	MinReadySeconds    int64
 	Restarts           map[int]string // per ordinal: the mark of annotation shoal/restart.ORDINAL; part of that replica's revision
 
@@ -136,6 +137,7 @@ func (w *Workload) beside(object reflect.Value) {
 	case deployment:
 		w.Replicas = int(*orDefault(o.Spec.Replicas, 1))
 		w.MaxSurge, w.MaxUnavailable = o.Spec.surge(), o.Spec.unavailable()
+		w.Recreate = o.Spec.Strategy.Type == recreate
 		w.MinReadySeconds = o.Spec.MinReadySeconds
 	case daemonSet:
 		w.EachPeer, w.MinReadySeconds = true, o.Spec.MinReadySeconds
@@ -162,25 +164,42 @@ func orDefault(value *int64, fallback int64) *int64 {
 	return value
 }
 
-// surge resolves maxSurge, by default a quarter, to a number of at least 1.
+// recreate is the strategy that replaces all replicas at once.
+const recreate = "Recreate"
+
+// quarter is what maxSurge and maxUnavailable are by default.
+var quarter = Amount{Number: 25, Percent: true}
+
+// surge resolves maxSurge to a number of at least 1, where it is not 0.
 func (s deploymentSpec) surge() int {
-	amount := Amount{Number: 25, Percent: true}
-	if s.Strategy.RollingUpdate != nil && s.Strategy.RollingUpdate.MaxSurge != nil {
-		amount = *s.Strategy.RollingUpdate.MaxSurge
+	amount := quarter
+	if r := s.Strategy.RollingUpdate; r != nil && r.MaxSurge != nil {
+		amount = *r.MaxSurge
+	}
+	if s.Strategy.Type == recreate || amount.Number == 0 {
+		return 0
 	}
 	return int(max(1, amount.of(*orDefault(s.Replicas, 1))))
 }
 
-// unavailable resolves maxUnavailable, where it is given: a share is rounded down, as in Kubernetes.
+// unavailable resolves maxUnavailable, where it is given: a share is rounded down, as in Kubernetes. It is 1 at least where there is no
+// surge, for then nothing else lets a rollout go on.
 func (s deploymentSpec) unavailable() int {
-	r := s.Strategy.RollingUpdate
-	if r == nil || r.MaxUnavailable == nil {
-		return 0
+	r, replicas := s.Strategy.RollingUpdate, *orDefault(s.Replicas, 1)
+	least, amount := int64(0), Amount{}
+	switch {
+	case s.Strategy.Type == recreate:
+		return int(replicas)
+	case s.surge() == 0:
+		least, amount = 1, quarter
 	}
-	if replicas := *orDefault(s.Replicas, 1); r.MaxUnavailable.Percent {
-		return int(replicas * r.MaxUnavailable.Number / 100)
+	if r != nil && r.MaxUnavailable != nil {
+		amount = *r.MaxUnavailable
 	}
-	return int(r.MaxUnavailable.Number)
+	if amount.Percent {
+		amount.Number = replicas * amount.Number / 100
+	}
+	return int(max(least, amount.Number))
 }
 
 // pace is how many replicas are replaced at once, as a number or as a share. Which of the two fields says it makes no difference:

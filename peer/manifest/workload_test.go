@@ -107,24 +107,37 @@ func TestRevisionIsForEver(t *testing.T) {
 	}
 }
 
-func TestSurge(t *testing.T) {
-	for surge, want := range map[string]int{"0": 1, "1": 1, "3": 3, `"50%"`: 3, `"1%"`: 1, `"100%"`: 6} {
-		text := edit(t, "  replicas: 6\n", "  replicas: 6\n  strategy: {rollingUpdate: {maxSurge: "+surge+"}}\n")
-		if got := workloadOf(t, text).MaxSurge; got != want {
-			t.Errorf("maxSurge %s gave %d, want %d", surge, got, want)
+func TestStrategy(t *testing.T) {
+	type pace struct {
+		surge, lack int
+		recreate    bool
+	}
+	for strategy, want := range map[string]pace{
+		"{}":                                                  {surge: 2},
+		"{rollingUpdate: {}}":                                 {surge: 2},
+		"{rollingUpdate: {maxSurge: 1}}":                      {surge: 1},
+		"{rollingUpdate: {maxSurge: 3}}":                      {surge: 3},
+		`{rollingUpdate: {maxSurge: "50%"}}`:                  {surge: 3},
+		`{rollingUpdate: {maxSurge: "1%"}}`:                   {surge: 1},
+		`{rollingUpdate: {maxSurge: "100%"}}`:                 {surge: 6},
+		"{rollingUpdate: {maxUnavailable: 0}}":                {surge: 2},
+		"{rollingUpdate: {maxUnavailable: 2}}":                {surge: 2, lack: 2},
+		"{rollingUpdate: {maxUnavailable: 50%}}":              {surge: 2, lack: 3},
+		"{rollingUpdate: {maxUnavailable: 10%}}":              {surge: 2},
+		"{rollingUpdate: {maxSurge: 0}}":                      {lack: 1},
+		`{rollingUpdate: {maxSurge: "0%"}}`:                   {lack: 1},
+		"{rollingUpdate: {maxSurge: 0, maxUnavailable: 2}}":   {lack: 2},
+		"{rollingUpdate: {maxSurge: 0, maxUnavailable: 1%}}":  {lack: 1},
+		"{rollingUpdate: {maxSurge: 0, maxUnavailable: 50%}}": {lack: 3},
+		"{type: Recreate}":                                    {lack: 6, recreate: true},
+	} {
+		w := workloadOf(t, edit(t, "  replicas: 6\n", "  replicas: 6\n  strategy: "+strategy+"\n"))
+		if got := (pace{w.MaxSurge, w.MaxUnavailable, w.Recreate}); got != want {
+			t.Errorf("strategy %s gave %+v, want %+v", strategy, got, want)
 		}
 	}
-}
-
-func TestMaxUnavailable(t *testing.T) {
-	for most, want := range map[string]int{"0": 0, "2": 2, `"50%"`: 3, `"10%"`: 0, `"100%"`: 6} {
-		text := edit(t, "  replicas: 6\n", "  replicas: 6\n  strategy: {rollingUpdate: {maxUnavailable: "+most+"}}\n")
-		if got := workloadOf(t, text).MaxUnavailable; got != want {
-			t.Errorf("maxUnavailable %s gave %d, want %d", most, got, want)
-		}
-	}
-	if got := workloadOf(t, web).MaxUnavailable; got != 0 {
-		t.Errorf("where nothing is said %d may be missing", got)
+	if got := workloadOf(t, edit(t, "  replicas: 6\n", "  replicas: 0\n")).MaxSurge; got != 1 {
+		t.Errorf("none of none gave a surge of %d", got)
 	}
 }
 

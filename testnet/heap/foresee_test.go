@@ -208,3 +208,27 @@ func TestForeseenJoin(t *testing.T) {
 		})
 	}
 }
+
+// TestForeseenOldFirst asks what a new revision would become on peers that have room for the old one alone, and lets it come true.
+func TestForeseenOldFirst(t *testing.T) {
+	for _, strategy := range []string{"rollingUpdate: {maxSurge: 0}", "type: Recreate"} {
+		t.Run(strategy, func(t *testing.T) {
+			fat := func(color string) string {
+				return strings.Replace(strategic(4, color, strategy), "cpu: 100m", "cpu: 1500m", 1)
+			}
+			w := New(Options{Seed: 7, Peers: 4})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", fat("blue")))
+			rest(t, w, 30*time.Second)
+			w.Run(3 * time.Minute)
+			f := w.foreseen(t, control.Supposition{Objects: []control.PreviewChange{previewOf(t, fat("green"))}})
+			for replica, name := range f.ends {
+				if name == "" {
+					t.Errorf("%s is foreseen to have no place", replica)
+				}
+			}
+			must(t, w.Apply("p2", fat("green")))
+			w.comesTrue(t, "a new revision", f)
+		})
+	}
+}

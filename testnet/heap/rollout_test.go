@@ -2,6 +2,7 @@ package heap
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +77,75 @@ func TestRolloutWithAPortOnEveryPeer(t *testing.T) {
 			must(t, w.Apply("p2", onEveryPeer(4, "green")))
 			w.rollsOut(t, 4, 3)
 		})
+	}
+}
+
+// strategic is a workload with a strategy, for which there is room everywhere.
+func strategic(replicas int, color, strategy string) string {
+	return strings.Replace(Manifest("web", replicas, color), "  selector:", "  strategy: {"+strategy+"}\n  selector:", 1)
+}
+
+// revisionsOf lists the revisions in which containers of each replica run.
+func (w *World) revisionsOf() map[string][]string {
+	of := map[string][]string{}
+	for _, p := range w.peers {
+		for id, i := range p.machine.instances {
+			if p.powered && slices.ContainsFunc(i.containers, func(c *simContainer) bool { return running(c.status) }) {
+				of[replicaOf(id)] = append(of[replicaOf(id)], strings.TrimPrefix(string(id), strings.ReplaceAll(replicaOf(id), "/", ".")+"."))
+			}
+		}
+	}
+	return of
+}
+
+// TestOldFirst: without a surge no replica ever runs twice, and no more are missing than may be; with Recreate no two revisions run at once.
+// Both end, also where a program dies and a machine is lost in the middle, and where the next change comes before the one before has ended.
+func TestOldFirst(t *testing.T) {
+	slow := Usual // to stop
+	slow.LeastStop, slow.MostStop = 500*time.Millisecond, 2*time.Second
+	for strategy, least := range map[string]int{"rollingUpdate: {maxSurge: 0}": 5, "rollingUpdate: {maxSurge: 0, maxUnavailable: 3}": 3, "type: Recreate": 0} {
+		for seed := range uint64(4) {
+			t.Run(fmt.Sprint(strategy, seed), func(t *testing.T) {
+				w := New(Options{Seed: seed, Peers: 4, Pace: slow})
+				w.Run(10 * time.Second)
+				must(t, w.Apply("p1", strategic(6, "blue", strategy)))
+				rest(t, w, 30*time.Second)
+				must(t, w.Apply("p2", strategic(6, "green", strategy)))
+				for n := 0; ; n++ {
+					_, over := w.rolledOut(6, lookEach)
+					w.watchOldFirst(t, strategy, least, seed < 2)
+					if over || t.Failed() {
+						break
+					}
+					switch {
+					case n > 600:
+						t.Fatal("it does not end")
+					case n == 5 && seed == 1:
+						must(t, w.Apply("p3", strategic(6, "red", strategy)))
+					case n == 5 && seed == 2:
+						w.KillProgram("p3", time.Second)
+					case n == 5 && seed == 3:
+						w.LosePower("p4")
+					}
+				}
+			})
+		}
+	}
+}
+
+func (w *World) watchOldFirst(t *testing.T, strategy string, least int, calm bool) {
+	t.Helper()
+	all := map[string]bool{}
+	for replica, revisions := range w.revisionsOf() {
+		if len(revisions) > 1 {
+			t.Errorf("%s: %s runs in %s at once", w.now, replica, revisions)
+		}
+		all[revisions[0]] = true
+	}
+	if len(all) > 1 && strings.Contains(strategy, "Recreate") {
+		t.Errorf("%s: two revisions run at once: %v", w.now, all)
+	}
+	if up := w.course.Up(); calm && up < least {
+		t.Errorf("%s: only %d are up, and %d must be", w.now, up, least)
 	}
 }
