@@ -27,6 +27,17 @@ const (
 	Poor
 )
 
+// String is the class in one word.
+func (h Health) String() string {
+	switch h {
+	case Good:
+		return "good"
+	case Fair:
+		return "fair"
+	}
+	return "poor"
+}
+
 // Room is what a peer has to give to containers: its machine less a reserve.
 type Room struct {
 	CPUMillis   int64

@@ -1,5 +1,10 @@
 package gossip
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Signs are what a peer's health is judged by. The zero value of each means that there is nothing against the peer, or that
 // nothing is known.
 type Signs struct {
@@ -17,14 +22,30 @@ type Signs struct {
 
 // Class judges the signs as they are now: as bad as the worst of them.
 func (s Signs) Class() Health {
-	return max(
-		class(float64(s.Awareness), 3, 6), // 1 and 2 come of somebody else's trouble
-		class(s.MemoryStall, 5, 20),
-		class(s.IOStall, 40, 80),
-		class(s.CPUStall, 95, 100), // waiting for processors is what sharing them means: never poor
-		class(s.DiskUsed, 0.90, 0.95),
-		s.failing(),
-	)
+	return max(s.awareness(), s.memory(), s.io(), s.cpu(), s.disk(), s.failing())
+}
+
+func (s Signs) awareness() Health { return class(float64(s.Awareness), 3, 6) } // 1 and 2 come of somebody else's trouble
+func (s Signs) memory() Health    { return class(s.MemoryStall, 5, 20) }
+func (s Signs) io() Health        { return class(s.IOStall, 40, 80) }
+func (s Signs) cpu() Health       { return class(s.CPUStall, 95, 100) } // waiting for processors is what sharing them means: never poor
+func (s Signs) disk() Health      { return class(s.DiskUsed, 0.90, 0.95) }
+
+// Words say, for people, what is against the peer; empty if nothing is.
+func (s Signs) Words() string {
+	var all []string
+	say := func(class Health, format string, args ...any) {
+		if class > Good {
+			all = append(all, fmt.Sprintf(format, args...))
+		}
+	}
+	say(s.memory(), "all work waited for memory for %.0f %% of a minute", s.MemoryStall)
+	say(s.io(), "all work waited for the disk for %.0f %% of a minute", s.IOStall)
+	say(s.cpu(), "work waited for a processor for %.0f %% of a minute", s.CPUStall)
+	say(s.disk(), "the disk is %.0f %% full", s.DiskUsed*100)
+	say(s.failing(), "%d of %d workloads fail here", s.Failing, s.Workloads)
+	say(s.awareness(), "it is slow to answer other peers")
+	return strings.Join(all, ", ")
 }
 
 func class(value, fair, poor float64) Health {

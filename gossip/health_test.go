@@ -5,6 +5,19 @@ import (
 	"testing"
 )
 
+func TestWords(t *testing.T) {
+	for want, signs := range map[string]Signs{
+		"": {DiskUsed: 0.9, MemoryStall: 5, Awareness: 3, Workloads: 4, Failing: 2},
+		"the disk is 93 % full, 3 of 4 workloads fail here":                                                {DiskUsed: 0.93, Workloads: 4, Failing: 3},
+		"all work waited for memory for 7 % of a minute, work waited for a processor for 97 % of a minute": {MemoryStall: 7.2, CPUStall: 97},
+		"all work waited for the disk for 41 % of a minute, it is slow to answer other peers":              {IOStall: 41, Awareness: 4},
+	} {
+		if got := signs.Words(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestClass(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -12,8 +12,6 @@ import (
 // healthEach is how often this peer's health is measured: see gossip.Judge for what comes of it.
 const healthEach = 10 * time.Second
 
-var classNames = [...]string{gossip.Good: "good", gossip.Fair: "fair", gossip.Poor: "poor"}
-
 // keepAnnouncing tells the control core how this machine is, for as long as the peer runs.
 func (p *Peer) keepAnnouncing(ctx context.Context) {
 	ticker := time.NewTicker(healthEach)
@@ -44,7 +42,8 @@ func (p *Peer) measure(ctx context.Context) {
 	defer p.healthMu.Unlock()
 	before := p.health.Class()
 	if now := p.health.take(signs, gossip.PeerID(p.id), members); now != before {
-		slog.Warn("the health of this peer has changed", "from", classNames[before], "to", classNames[now], "signs", signs)
+		slog.Warn("the health of this peer has changed", "from", before, "to", now, "signs", signs)
+		p.healthWhy = signs.Words()
 	}
 }
 
@@ -82,7 +81,7 @@ func (p *Peer) announce(ctx context.Context) {
 	}
 	p.healthMu.Lock()
 	defer p.healthMu.Unlock()
-	changed := control.SelfChanged{Room: p.config.Room, StorageBytes: p.config.Storage, Pids: p.config.Pids, Devices: p.config.Devices, Health: p.health.Class()}
+	changed := control.SelfChanged{Room: p.config.Room, StorageBytes: p.config.Storage, Pids: p.config.Pids, Devices: p.config.Devices, Health: p.health.Class(), Why: p.healthWhy}
 	for _, image := range images {
 		changed.Images = append(changed.Images, image.Reference)
 	}

@@ -66,17 +66,18 @@ type Peer struct {
 	exec    *executor
 	remote  *remoteListener
 
-	requests atomic.Uint64
-	waiting  sync.Map // request -> chan control.Reply
-	changes  changes
-	healthMu sync.Mutex
-	health   judge
-	admitMu  sync.Mutex
-	stopped  chan struct{} // closed when the loop has ended
-	stopOnce sync.Once
-	left     chan struct{} // closed when the peer has handed over and said goodbye
-	leftOnce sync.Once
-	started  chan struct{} // closed when the adapters are up
+	requests  atomic.Uint64
+	waiting   sync.Map // request -> chan control.Reply
+	changes   changes
+	healthMu  sync.Mutex
+	health    judge
+	healthWhy string // what speaks against it, when it last changed
+	admitMu   sync.Mutex
+	stopped   chan struct{} // closed when the loop has ended
+	stopOnce  sync.Once
+	left      chan struct{} // closed when the peer has handed over and said goodbye
+	leftOnce  sync.Once
+	started   chan struct{} // closed when the adapters are up
 }
 
 type read struct {

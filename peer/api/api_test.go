@@ -330,6 +330,7 @@ func TestNodesAndWhoseViewItIs(t *testing.T) {
 	want(t, list, "items.1.metadata.name", "p2")
 	want(t, list, "items.1.status.conditions.0.status", "True")
 	want(t, list, "items.2.status.conditions.0.status", "Unknown")
+	want(t, list, "items.1.status.conditions.1.reason", "Good")
 	want(t, list, "items.1.status.allocatable.cpu", "4000m")
 }
 

@@ -19,10 +19,10 @@ var nodes = &resource{
 	writable: true, verbs: writeVerbs, needs: needs{objects: true},
 	objects: nodeObjects,
 	fields:  []string{"spec.unschedulable"},
-	columns: []column{{"Name", "string", 0}, {"Status", "string", 0}, {"CPU", "string", 0}, {"Memory", "string", 0},
+	columns: []column{{"Name", "string", 0}, {"Status", "string", 0}, {"Health", "string", 0}, {"CPU", "string", 0}, {"Memory", "string", 0},
 		{"Address", "string", 0}, {"Zone", "string", 1}, {"Taints", "string", 1}, {"Subnet", "string", 1}, {"Peer", "string", 1}},
 	row: func(o object) []any {
-		return []any{dig(o, "metadata", "name"), nodeWord(o), orNone(dig(o, "status", "allocatable", "cpu")), orNone(dig(o, "status", "allocatable", "memory")),
+		return []any{dig(o, "metadata", "name"), nodeWord(o), nodeHealth(o), orNone(dig(o, "status", "allocatable", "cpu")), orNone(dig(o, "status", "allocatable", "memory")),
 			nodeAddress(o), orNone(labelsOf(o)[zoneLabel]), orNone(taintsText(o)), orNone(dig(o, "spec", "podCIDR")), orNone(dig(o, "metadata", "annotations", manifest.PeerAnnotation))}
 	},
 }
@@ -183,7 +183,7 @@ func (v *view) node(m control.MemberView) object {
 	return object{"apiVersion": "v1", "kind": "Node",
 		"metadata": object{"name": name, "uid": uid("Node", string(id)), "labels": labels, "annotations": object{manifest.PeerAnnotation: string(id)}},
 		"spec":     spec,
-		"status": object{"capacity": room, "allocatable": room, "images": images, "conditions": []any{nodeReady(m)},
+		"status": object{"capacity": room, "allocatable": room, "images": images, "conditions": []any{nodeReady(m), nodeHealthy(m)},
 			"addresses": addresses(m, name),
 			"nodeInfo":  object{"operatingSystem": "linux", "architecture": orEmpty(labels["kubernetes.io/arch"]), "kubeletVersion": "shoal"}}}
 }
@@ -210,6 +210,28 @@ func nodeReady(m control.MemberView) object {
 		c["message"] = "this peer does not hear it"
 	}
 	return c
+}
+
+// healthy is the condition of a Node that shows how its peer judges its own health.
+const healthy = "Healthy"
+
+func nodeHealthy(m control.MemberView) object {
+	word := m.Health.String()
+	c := object{"type": healthy, "status": "True", "reason": strings.ToUpper(word[:1]) + word[1:], "message": "nothing speaks against it"}
+	if m.Health != gossip.Good {
+		c["status"], c["message"] = "False", "it is given less than others of its size; its events say why"
+	}
+	return c
+}
+
+// nodeHealth is the class of a Node's health in one word.
+func nodeHealth(o object) string {
+	for _, item := range dig(o, "status", "conditions").([]any) {
+		if c, _ := item.(object); c["type"] == healthy {
+			return strings.ToLower(fmt.Sprint(c["reason"]))
+		}
+	}
+	return "<none>"
 }
 
 func nodeWord(o object) string {

@@ -122,7 +122,7 @@ func (s *Server) serveMembers(w http.ResponseWriter, r *http.Request) error {
 	var list []Member
 	for _, m := range v.members {
 		id := crdt.PeerID(m.ID)
-		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: healthName(m.Health),
+		item := Member{Name: v.name(id), ID: id, Self: id == v.self, State: StateName(m.State), Health: m.Health.String(),
 			Address: m.Addr.String(), Stream: m.Stream.String(), Room: Amounts{CPUMillis: m.Room.CPUMillis, MemoryBytes: m.Room.MemoryBytes},
 			Admitted: amounts(m.Admitted), Labels: m.Labels, Leaving: m.Leaving, Draining: m.Draining, Cordoned: m.Cordoned, Damped: m.Damped,
 			Images: m.Images, Heard: m.Boot != 0,
@@ -148,16 +148,6 @@ func (v *view) ahead() map[crdt.PeerID]*int64 {
 		all[v.self] = &millis
 	}
 	return all
-}
-
-func healthName(h gossip.Health) string {
-	switch h {
-	case gossip.Good:
-		return "good"
-	case gossip.Fair:
-		return "fair"
-	}
-	return "poor"
 }
 
 // View is what a peer knows, at one moment; the promise checkers compare it between peers.

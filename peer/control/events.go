@@ -67,6 +67,7 @@ type Probed struct {
 type SelfChanged struct {
 	Room   gossip.Room
 	Health gossip.Health
+	Why    string   // what speaks against its health, for people
 	Images []string // references of the images held
 
 	StorageBytes int64 // room, as in Config

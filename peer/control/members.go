@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -461,6 +462,10 @@ func (m *Machine) peerName(id crdt.PeerID) string {
 // selfChanged takes a new measure of this peer.
 func (m *Machine) selfChanged(e SelfChanged) {
 	m.besideChanged(e)
+	if e.Health != m.health {
+		m.note(Note{Warning: e.Health > m.health, Reason: "HealthChanged", Peer: m.self, Cause: e.Why,
+			Text: fmt.Sprintf("the health of %s is %s now, it was %s", m.config.Self.Name, e.Health, m.health)})
+	}
 	if e.Room != m.room || e.Health != m.health {
 		grew := e.Room.CPUMillis > m.room.CPUMillis || e.Room.MemoryBytes > m.room.MemoryBytes
 		m.room, m.health = e.Room, e.Health

@@ -111,7 +111,7 @@ func (w *world) do(args []string) error {
 		"start": w.start, "book": w.bookVerb, "member": w.member, "row": w.row, "again": w.again,
 		"apply": w.apply, "delete": w.delete, "namespace": w.namespace, "remove-namespace": w.removeNamespace,
 		"ticket": w.ticket, "remote": w.remoteWrite, "done": w.done, "run": w.run, "exit": w.exit, "probe": w.probe,
-		"images": w.images, "room": w.setRoom, "leave": w.leave, "wait": w.wait, "flush": w.flushVerb, "wall": w.wallVerb,
+		"images": w.images, "room": w.setRoom, "health": w.setHealth, "leave": w.leave, "wait": w.wait, "flush": w.flushVerb, "wall": w.wallVerb,
 		"crash": w.crash, "garble": w.garble, "break": w.breakVerb, "stale-apply": w.staleApply,
 		"plan": w.plan, "replicas": w.replicas, "members": w.membersVerb, "invalid": w.invalid, "why": w.why,
 		"notes": w.notes, "admitted": w.admitted, "persist": w.persist, "quiet": w.quietVerb, "wake": w.wakeVerb,
@@ -392,6 +392,13 @@ func (w *world) breakVerb(args []string) error {
 
 func (w *world) images(args []string) error {
 	w.machine.Step(SelfChanged{Room: w.room, Images: args, StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices})
+	return nil
+}
+
+// setHealth changes this peer's health: health good|fair|poor WHY…
+func (w *world) setHealth(args []string) error {
+	health := map[string]gossip.Health{"good": gossip.Good, "fair": gossip.Fair, "poor": gossip.Poor}[args[0]]
+	w.machine.Step(SelfChanged{Room: w.room, Health: health, Why: strings.Join(args[1:], " "), StorageBytes: w.space.StorageBytes, Pids: w.space.Pids, Devices: w.devices})
 	return nil
 }
 
