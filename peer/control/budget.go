@@ -131,8 +131,7 @@ func (b *budget) allows(t *tally) int { return max(b.Allowed(t.expected, t.healt
 
 func (b *budget) tally(list *wantedList, all []handing) *tally {
 	t := &tally{}
-	for i := range list.base {
-		w := &list.base[i]
+	for i, w := range list.base {
 		if !b.selects(w) {
 			continue
 		}
@@ -180,7 +179,7 @@ func (m *Machine) letsGo(in *instance) bool {
 	list, view := m.planner.wantedList, m.PlacementView()
 	all := handings(list, &view)
 	for _, b := range m.budgetsInForce() {
-		if !b.selects(&list.base[list.index[in.record.Replica]]) {
+		if !b.selects(list.base[list.index[in.record.Replica]]) {
 			continue
 		}
 		t := b.tally(list, all)
@@ -195,7 +194,7 @@ func (m *Machine) letsGo(in *instance) bool {
 func (m *Machine) ending(b *budget, v *placement.View) (count int) {
 	selected := func(replica placement.ReplicaID) bool {
 		slot, wanted := m.planner.index[replica]
-		return wanted && b.selects(&m.planner.base[slot])
+		return wanted && b.selects(m.planner.base[slot])
 	}
 	others := map[placement.PeerID]bool{}
 	for i := range v.Peers {

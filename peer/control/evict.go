@@ -92,7 +92,7 @@ func (m *Machine) Eviction(replica placement.ReplicaID) EvictionView {
 	e := EvictionView{Under: all[slot].evicted}
 	var held []string
 	for _, b := range m.budgetsInForce() {
-		if !b.selects(&list.base[slot]) {
+		if !b.selects(list.base[slot]) {
 			continue
 		}
 		s := b.stands(b.tally(list, all))

@@ -169,7 +169,7 @@ func (m *Machine) take(a *placement.Assignment) {
 		m.wantAgain(in)
 		return
 	}
-	wanted := &m.planner.base[slot]
+	wanted := m.planner.base[slot]
 	if wanted.Revision != a.Revision {
 		m.refuse(ref, refusal{reason: "UnknownRevision: only its holders know revision " + string(a.Revision)})
 		return
@@ -199,7 +199,7 @@ func (m *Machine) wantAgain(in *instance) {
 
 func (m *Machine) admit(id runtime.InstanceID, key crdt.Key, a *placement.Assignment) {
 	w := m.objects[key].workload
-	wanted := &m.planner.base[m.planner.index[a.Replica]]
+	wanted := m.planner.base[m.planner.index[a.Replica]]
 	r := record{
 		Replica:        a.Replica,
 		Workload:       string(a.Workload),

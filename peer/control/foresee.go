@@ -62,7 +62,7 @@ func (m *Machine) suppose(s Supposition) (q Question, faults []string) {
 		p.Draining = p.Draining || slices.Contains(s.Drain, p.ID)
 	}
 	q.want(n)
-	if !slices.ContainsFunc(q.list.base, func(w placement.Wanted) bool { return w.LostWait > 0 }) {
+	if !slices.ContainsFunc(q.list.base, func(w *placement.Wanted) bool { return w.LostWait > 0 }) {
 		q.after.Incumbents = slices.DeleteFunc(q.after.Incumbents, func(in placement.Incumbent) bool { return lost[in.Peer] })
 	}
 	q.after.Refusals = slices.DeleteFunc(q.after.Refusals, func(r placement.Refusal) bool { return lost[r.Peer] })

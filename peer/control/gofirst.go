@@ -78,7 +78,7 @@ func (c *pacing) endFirst(spans []span, list *wantedList, v *placement.View) {
 func (m *Machine) goesFirst(in *instance, a *placement.Assignment) bool {
 	here := crdt.PeerID(a.Peer) == m.self
 	slot, wanted := m.planner.index[a.Replica]
-	if !wanted || !here && a.Peer != "" || !m.settled() || !m.inItsOwnWay(in, &m.planner.base[slot], a) {
+	if !wanted || !here && a.Peer != "" || !m.settled() || !m.inItsOwnWay(in, m.planner.base[slot], a) {
 		return false
 	}
 	return m.planner.base[slot].Only != "" || m.isTurn(int(slot), in.workload())

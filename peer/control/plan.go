@@ -48,7 +48,7 @@ type span struct {
 
 // wantedList is every replica wanted, in its newest revision, by workload. It is never changed.
 type wantedList struct {
-	base  []placement.Wanted
+	base  []*placement.Wanted           // shared with the objects
 	index map[placement.ReplicaID]int32 // into base
 	asked map[int32]time.Time           // of base: when it was asked to be replaced, of those that ever were
 }
@@ -189,13 +189,13 @@ func (m *Machine) gatherWanted() {
 }
 
 func (m *Machine) listOf(spans []span, number int) *wantedList {
-	l := &wantedList{base: make([]placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number),
+	l := &wantedList{base: make([]*placement.Wanted, 0, number), index: make(map[placement.ReplicaID]int32, number),
 		asked: map[int32]time.Time{}}
 	for _, s := range spans {
-		if s.object.wanted == nil {
-			s.object.wanted = m.wantedOf(s.object)
+		wanted := m.wantedBy(s.object)
+		for i := range wanted {
+			l.base = append(l.base, &wanted[i])
 		}
-		l.base = append(l.base, s.object.wanted...)
 		l.askedOf(s)
 	}
 	for i := range l.base {

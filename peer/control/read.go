@@ -102,8 +102,7 @@ func (m *Machine) fillMember(v *MemberView, r *row) {
 // Replicas returns all replicas wanted or held, sorted by ID.
 func (m *Machine) Replicas() []ReplicaView {
 	byID := map[placement.ReplicaID]*ReplicaView{}
-	for i := range m.planner.base {
-		w := &m.planner.base[i]
+	for _, w := range m.planner.base {
 		byID[w.Replica] = &ReplicaView{ID: w.Replica, Workload: keyOf(string(w.Workload)),
 			Ordinal: ordinalOf(w.Replica), Wanted: true, Newest: w.Revision}
 	}

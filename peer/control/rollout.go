@@ -31,7 +31,9 @@ func (c *pacing) fill(spans []span, list *wantedList, v *placement.View) {
 	c.count(list, v)
 	for _, s := range spans {
 		from := len(v.Wanted)
-		v.Wanted = append(v.Wanted, list.base[s.from:s.to]...)
+		for _, w := range list.base[s.from:s.to] {
+			v.Wanted = append(v.Wanted, *w)
+		}
 		wanted, state := v.Wanted[from:], c.progress[s.from:s.to]
 		if s.object.frozen {
 			v.Wanted = v.Wanted[:from+len(freeze(wanted, state))]
@@ -58,7 +60,7 @@ func (c *pacing) count(list *wantedList, v *placement.View) {
 			peer = byID[in.Peer]
 		}
 		if slot, ok := list.index[in.Replica]; ok && peer != nil {
-			c.progress[slot].count(&list.base[slot], in, peer)
+			c.progress[slot].count(list.base[slot], in, peer)
 		}
 	}
 }

@@ -41,9 +41,9 @@ func slowView(m *Machine) string {
 		}
 		text += fmt.Sprintf("asks frozen=%t surge=%d\n", s.object.frozen, s.object.workload.MaxSurge)
 		for _, want := range m.planner.base[s.from:s.to] {
-			rules := want.Rules
-			want.Rules = nil
-			text += fmt.Sprintf("  %+v %+v\n", want, rules)
+			bare := *want
+			bare.Rules = nil
+			text += fmt.Sprintf("  %+v %+v\n", bare, want.Rules)
 		}
 	}
 	return text
