@@ -463,8 +463,11 @@ func (m *Machine) peerName(id crdt.PeerID) string {
 func (m *Machine) selfChanged(e SelfChanged) {
 	m.besideChanged(e)
 	if e.Health != m.health {
-		m.note(Note{Warning: e.Health > m.health, Reason: "HealthChanged", Peer: m.self, Cause: e.Why,
-			Text: fmt.Sprintf("the health of %s is %s now, it was %s", m.config.Self.Name, e.Health, m.health)})
+		text := fmt.Sprintf("the health of %s is %s now, it was %s", m.config.Self.Name, e.Health, m.health)
+		if e.Why != "" {
+			text += ": " + e.Why
+		}
+		m.note(Note{Warning: e.Health > m.health, Reason: "HealthChanged", Peer: m.self, Text: text})
 	}
 	if e.Room != m.room || e.Health != m.health {
 		grew := e.Room.CPUMillis > m.room.CPUMillis || e.Room.MemoryBytes > m.room.MemoryBytes
