@@ -130,11 +130,27 @@ func (m *Machine) lingered(in *instance) bool {
 }
 
 // wasThere says whether another peer's copy that replaces a ready instance began before it: where a template is changed back in the middle
-// of a rollout. Then that copy may be on its way out because of this one.
+// of a rollout. Then that copy may be on its way out because of this one. It was there before if this peer knew it when it took its own;
+// the clocks of the two decide only about what had not been heard of by then, and after a restart.
 func (m *Machine) wasThere(in *instance, other crdt.PeerID, revision placement.Revision) bool {
-	return other != m.self && in.ready() && slices.ContainsFunc(m.rows[other].incumbents, func(i placement.Incumbent) bool {
-		return i.Replica == in.record.Replica && i.Revision == revision && i.Since.Before(fromMillis(in.record.SinceMillis))
-	})
+	if other == m.self || !in.ready() {
+		return false
+	}
+	i := m.heldThere(other, in.record.Replica, revision)
+	return i != nil && (slices.Contains(in.before, other) || m.localTime(other, i.Since, 1).Before(fromMillis(in.record.SinceMillis)))
+}
+
+// othersOf lists the live peers that have a replica of a workload that is being rolled out.
+func (m *Machine) othersOf(a *placement.Assignment) (others []crdt.PeerID) {
+	if paced := m.planner.paced; paced != nil && !paced[a.Workload] {
+		return nil
+	}
+	for _, id := range m.liveIDs {
+		if r := m.rows[id]; r != nil && slices.ContainsFunc(r.incumbents, func(i placement.Incumbent) bool { return i.Replica == a.Replica }) {
+			others = append(others, id)
+		}
+	}
+	return others
 }
 
 // leftAlone says whether what runs of a workload must stay although it is not among those wanted:
@@ -221,7 +237,7 @@ func (m *Machine) admit(id runtime.InstanceID, key crdt.Key, a *placement.Assign
 	spec.Bounded = w.Split.Leased()
 	spec.Note = r.encode()
 	in := newInstance(id, r, spec)
-	in.admitted = m.now.Elapsed
+	in.admitted, in.before = m.now.Elapsed, m.othersOf(a)
 	m.hold(in)
 	m.noteReplica(in, Note{Reason: "Scheduled", Text: fmt.Sprintf("revision %s admitted on %s (%s)", a.Revision, m.config.Self.Name, a.Rule)})
 }

@@ -65,6 +65,7 @@ type instance struct {
 
 	stopping  bool
 	admitted  time.Duration // by Clock.Elapsed; negative for one of an earlier program
+	before    []crdt.PeerID // had the replica when it was admitted
 	goesDown  bool          // and something of it was stopped for that
 	tries     int           // failures in a row to stop or remove
 	retryAt   time.Duration // nothing is tried before
