@@ -85,8 +85,32 @@ func (m *Machine) resumeEvents(records map[string][]byte) {
 	}
 }
 
+// newestEvents are those that find room in a row.
 func newestEvents(events []wire.Event) []wire.Event {
-	return events[max(0, len(events)-mostRowEvents):]
+	if len(events) <= mostRowEvents {
+		return events
+	}
+	left := slices.Clone(events)
+	for len(left) > mostRowEvents {
+		i := surplus(len(left), func(i int) *wire.Event { return &left[i] })
+		left = slices.Delete(left, i, i+1)
+	}
+	return left
+}
+
+// surplus is which of n events, the oldest first, goes where there is no room for all: the oldest of whatever has most of them, so that what
+// fails again and again does not push out what happened to the others.
+func surplus(n int, event func(int) *wire.Event) int {
+	about := func(i int) [2]string { e := event(i); return [2]string{e.Object, e.Replica} }
+	count, most, first := map[[2]string]int{}, 0, 0
+	for i := range n {
+		count[about(i)]++
+		most = max(most, count[about(i)])
+	}
+	for count[about(first)] < most {
+		first++
+	}
+	return first
 }
 
 // eventful says whether a note is about what happened on this peer, and worth a place in its row. The steps of a start that goes well are not.
@@ -168,17 +192,22 @@ func (h *happened) tell(peer crdt.PeerID, events []wire.Event) {
 	}
 }
 
-// trimOf drops the oldest of one peer beyond its bound.
+// trimOf drops what is beyond the bound of one peer.
 func (h *happened) trimOf(peer crdt.PeerID) {
 	known := h.upTo[peer]
-	over := known.stand - mostToldOf
-	h.book = slices.DeleteFunc(h.book, func(t told) bool {
-		if t.peer != peer || over == 0 {
-			return false
+	var own []*wire.Event
+	for _, t := range h.book {
+		if t.peer == peer {
+			own = append(own, t.event)
 		}
-		over--
-		return true
-	})
+	}
+	goes := map[*wire.Event]bool{}
+	for len(own) > mostToldOf {
+		i := surplus(len(own), func(i int) *wire.Event { return own[i] })
+		goes[own[i]] = true
+		own = slices.Delete(own, i, i+1)
+	}
+	h.book = slices.DeleteFunc(h.book, func(t told) bool { return t.peer == peer && goes[t.event] })
 	known.stand = mostToldOf
 	h.upTo[peer] = known
 }

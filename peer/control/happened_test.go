@@ -44,3 +44,20 @@ func TestBookOfEvents(t *testing.T) {
 		}
 	})
 }
+
+// What fails again and again pushes out neither in the row nor in the book of others what happened once.
+func TestEventsOfOneLeaveRoomForOthers(t *testing.T) {
+	h := newHappened()
+	row := []wire.Event{{Number: 1, Reason: "HealthChanged"}, {Number: 2, Replica: "default/web-0", Reason: "Moved"}}
+	for n := range 200 {
+		row = newestEvents(append(slices.Clone(row), wire.Event{Number: uint64(3 + n), Replica: fmt.Sprint("default/bad-", n%3)}))
+		h.tell("p1", row)
+	}
+	if len(row) != mostRowEvents || row[0].Number != 1 || row[1].Number != 2 || row[len(row)-1].Number != 202 {
+		t.Errorf("the row holds %v", row)
+	}
+	book := h.newest()
+	if len(book) != mostToldOf || book[0].event.Number != 1 || book[1].event.Number != 2 || book[len(book)-1].event.Number != 202 {
+		t.Errorf("the book holds %d events, from %v", len(book), book[0].event)
+	}
+}
