@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"maps"
 	"math/bits"
 	"slices"
@@ -50,6 +51,7 @@ type span struct {
 type wantedList struct {
 	base  []*placement.Wanted           // shared with the objects
 	index map[placement.ReplicaID]int32 // into base
+	rank  []int32                       // of base: which in the order of names, as plans are
 	asked map[int32]time.Time           // of base: when it was asked to be replaced, of those that ever were
 }
 
@@ -67,7 +69,7 @@ func planPause(parts, changes int) time.Duration {
 	if changes > parts/8 {
 		most *= 3
 	}
-	return min(pause+pause*time.Duration(changes)/8, most)
+	return min(pause+pause*time.Duration(changes)/2, most)
 }
 
 // onBeat is the moment on the wall clock's beat that comes about a pause from now. All peers plan on one beat, so that none yet sees what
@@ -198,8 +200,14 @@ func (m *Machine) listOf(spans []span, number int) *wantedList {
 		}
 		l.askedOf(s)
 	}
+	order := make([]int32, len(l.base))
 	for i := range l.base {
-		l.index[l.base[i].Replica] = int32(i)
+		l.index[l.base[i].Replica], order[i] = int32(i), int32(i)
+	}
+	slices.SortFunc(order, func(x, y int32) int { return cmp.Compare(l.base[x].Replica, l.base[y].Replica) })
+	l.rank = make([]int32, len(order))
+	for rank, i := range order {
+		l.rank[i] = int32(rank)
 	}
 	return l
 }
@@ -361,7 +369,14 @@ func (m *Machine) planOf(view placement.View) placement.Plan {
 
 // assignment finds where the plan puts a replica.
 func (m *Machine) assignment(replica placement.ReplicaID) (placement.Assignment, bool) {
-	a := m.planner.plan.Assignments.Of(replica)
+	p := &m.planner
+	var a *placement.Assignment
+	if slot, wanted := p.index[replica]; wanted && int(p.rank[slot]) < p.plan.Assignments.Len() {
+		a = p.plan.Assignments.At(int(p.rank[slot])) // where it is while the same is wanted as was planned
+	}
+	if a == nil || a.Replica != replica {
+		a = p.plan.Assignments.Of(replica)
+	}
 	if a == nil {
 		return placement.Assignment{}, false
 	}

@@ -96,7 +96,7 @@ func (m *Machine) setRow(peer crdt.PeerID, read *said, version replication.Versi
 		m.moved(peer)
 		m.keepRow(peer)
 	} else if !samePlanning(r.said, read) {
-		if m.passes(r.said, read) {
+		if !m.planner.stale && m.passes(r.said, read) {
 			m.passed(peer)
 		} else {
 			m.moved(peer)
