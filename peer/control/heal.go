@@ -240,7 +240,7 @@ func (r *row) runsSince(i int) (since time.Time, runs bool) {
 // lost.
 func (m *Machine) stayed(replica placement.ReplicaID, lost time.Time) (ran, bool) {
 	h := m.heals.now
-	if a := h.before.Of(replica); a != nil {
+	if a := m.planner.find(h.before, replica); a != nil {
 		peer := crdt.PeerID(a.Peer)
 		if r := m.rows[peer]; r != nil && !h.back[peer] && (peer == m.self || m.members[peer].live()) {
 			if since, runs := r.runs(replica); runs {

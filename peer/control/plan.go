@@ -369,16 +369,19 @@ func (m *Machine) planOf(view placement.View) placement.Plan {
 
 // assignment finds where the plan puts a replica.
 func (m *Machine) assignment(replica placement.ReplicaID) (placement.Assignment, bool) {
-	p := &m.planner
-	var a *placement.Assignment
-	if slot, wanted := p.index[replica]; wanted && int(p.rank[slot]) < p.plan.Assignments.Len() {
-		a = p.plan.Assignments.At(int(p.rank[slot])) // where it is while the same is wanted as was planned
-	}
-	if a == nil || a.Replica != replica {
-		a = p.plan.Assignments.Of(replica)
-	}
+	a := m.planner.find(m.planner.plan.Assignments, replica)
 	if a == nil {
 		return placement.Assignment{}, false
 	}
 	return *a, true
+}
+
+// find finds a replica in a plan: mostly where it is among those wanted, for then the plan was of the same.
+func (p *planner) find(all placement.Assignments, replica placement.ReplicaID) *placement.Assignment {
+	if slot, wanted := p.index[replica]; wanted && int(p.rank[slot]) < all.Len() {
+		if a := all.At(int(p.rank[slot])); a.Replica == replica {
+			return a
+		}
+	}
+	return all.Of(replica)
 }
