@@ -137,6 +137,9 @@ func (a *app) printWhy(raw json.RawMessage) error {
 	} else {
 		a.printPlace(&why.WhyNot)
 	}
+	if why.Waits != "" {
+		fmt.Fprintf(a.stdout, "  it %s\n", why.Waits)
+	}
 	for _, i := range why.Instances {
 		fmt.Fprintf(a.stdout, "  on %s: %s\n", i.Peer, instanceText(i))
 	}

@@ -149,6 +149,8 @@ func waitingText(r control.ReplicaView, best *control.InstanceView) string {
 	switch {
 	case r.Pending != "":
 		return name + ": " + r.Pending
+	case r.Waits != "":
+		return name + ": " + r.Waits
 	case best == nil:
 		return name + ": not started yet"
 	case !best.Current:

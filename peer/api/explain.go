@@ -17,6 +17,7 @@ import (
 type Why struct {
 	WhyNot
 	Wanted    bool       `json:"wanted"`
+	Waits     string     `json:"waits,omitempty"` // why it has not begun where it is placed
 	Instances []Instance `json:"instances"`
 	Events    []Event    `json:"events"` // about it, on any peer, the oldest first
 }
@@ -56,7 +57,7 @@ func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return notFound(fmt.Sprintf("there is no replica %s in namespace %s", r.PathValue("replica"), r.PathValue("namespace")))
 	}
-	why := Why{WhyNot: v.whyNot(string(replica.ID)), Wanted: replica.Wanted, Instances: []Instance{}, Events: []Event{}}
+	why := Why{WhyNot: v.whyNot(string(replica.ID)), Wanted: replica.Wanted, Waits: replica.Waits, Instances: []Instance{}, Events: []Event{}}
 	if why.Pending == "" {
 		why.Pending = replica.Pending
 	}

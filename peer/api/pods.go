@@ -132,7 +132,7 @@ func (v *view) podAnnotations(r control.ReplicaView, best *control.InstanceView)
 
 func podStatus(r control.ReplicaView, best *control.InstanceView) object {
 	if best == nil {
-		reason, message := "Pending", r.Pending
+		reason, message := "Pending", r.Pending+r.Waits // one of them at most
 		if message == "" {
 			message = "assigned, not admitted yet"
 		}

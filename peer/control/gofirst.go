@@ -48,6 +48,19 @@ func (m *Machine) mustEnd(w *manifest.Workload, replica placement.ReplicaID) pla
 	return ""
 }
 
+// waitsForOld says of a replica that has not begun in its newest revision what it waits for, if that is something that mustEnd.
+func (m *Machine) waitsForOld(v *ReplicaView) string {
+	o := m.objects[v.Workload]
+	if o == nil || o.workload == nil || v.Assignment.Revision != v.Newest || slices.ContainsFunc(v.Instances, func(i InstanceView) bool { return i.Current }) {
+		return ""
+	}
+	first := m.mustEnd(o.workload, v.ID)
+	if first == "" {
+		return ""
+	}
+	return "waits until " + replicaName(first) + " of the revision before has ended, as its strategy says"
+}
+
 // endFirst takes out of a view that was just filled what endsFirst would end.
 func (c *pacing) endFirst(spans []span, list *wantedList, v *placement.View) {
 	turn := map[placement.ReplicaID]placement.Revision{}

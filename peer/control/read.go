@@ -135,6 +135,8 @@ func (m *Machine) sortedViews(byID map[placement.ReplicaID]*ReplicaView) []Repli
 		all[i] = *byID[id]
 		if all[i].Wanted && all[i].Assignment.Peer == "" {
 			all[i].Pending = pending.of(m, id, all[i].Assignment)
+		} else if all[i].Wanted {
+			all[i].Waits = m.waitsForOld(&all[i])
 		}
 	}
 	return all

@@ -41,6 +41,7 @@ type ReplicaView struct {
 	Newest     placement.Revision // that intent asks for; a rollout gets to it in its turn
 	Assignment placement.Assignment
 	Pending    string // why it is not placed, for people; empty when it is
+	Waits      string // why it has not begun where it is placed, for people: what its strategy lets go first; empty otherwise
 	Instances  []InstanceView
 }
 

@@ -138,6 +138,9 @@ func (w *world) replicas([]string) error {
 		if r.Pending != "" {
 			text += " pending: " + r.Pending
 		}
+		if r.Waits != "" {
+			text += " " + r.Waits
+		}
 		w.print("%s", text)
 		for _, in := range r.Instances {
 			w.print("  %s", w.instanceText(in))
