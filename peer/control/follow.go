@@ -190,6 +190,10 @@ func (m *Machine) take(a *placement.Assignment) {
 		m.refuse(ref, refusal{reason: "UnknownRevision: only its holders know revision " + string(a.Revision)})
 		return
 	}
+	if from := m.heldReady(a.Replica, a.Revision); from != "" && a.Rule == placement.Rebalance && m.failedLately(a.Revision) {
+		m.refuse(ref, refusal{reason: "NotReady: it failed here before, and goes on on " + m.peerName(from), moved: true})
+		return
+	}
 	if !m.standsLongEnough(a) || m.mustEnd(m.objects[key].workload, a.Replica) != "" {
 		return
 	}

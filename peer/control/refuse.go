@@ -49,7 +49,7 @@ type refusedBefore struct {
 
 // refuseFor is for how long a refusal stands: twice as long as the one before for the same reason, unless that is long over.
 func (m *Machine) refuseFor(key refusalKey, reason string) time.Duration {
-	kind, _, _ := strings.Cut(reason, ":")
+	kind := kindOf(reason)
 	span := m.config.Tuning.RefuseFor
 	before, known := m.refusedEver[key]
 	if known && before.reason == kind && m.now.Elapsed < before.until+m.config.Tuning.RefuseMost {
@@ -57,6 +57,29 @@ func (m *Machine) refuseFor(key refusalKey, reason string) time.Duration {
 	}
 	m.refusedEver[key] = refusedBefore{kind, span, m.now.Elapsed + span}
 	return span
+}
+
+// fails is the kind of refusal of what begins here and does not go on.
+const fails = "fails"
+
+// kindOf is what refusals for one reason have in common. What crashes does so as a move and otherwise.
+func kindOf(reason string) string {
+	kind, _, _ := strings.Cut(reason, ":")
+	if kind == "CrashLoop" || kind == "NotReady" {
+		return fails
+	}
+	return kind
+}
+
+// failedLately says whether a replica of a revision failed here not long ago. What serves elsewhere is not moved here then for the
+// balance alone: it might be ready for a moment, for which the copy that serves would be given up.
+func (m *Machine) failedLately(revision placement.Revision) bool {
+	for key, before := range m.refusedEver { // in any order: only whether there is one counts
+		if key.revision == revision && before.reason == fails && m.now.Elapsed < before.until+m.config.Tuning.RefuseMost {
+			return true
+		}
+	}
+	return false
 }
 
 // expireRefusals ends those whose time is up. That of what goes on failing here stands.

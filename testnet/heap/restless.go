@@ -31,6 +31,9 @@ func Restless(seed uint64) Script {
 			g.unrest()
 			g.wait(12 * time.Second)
 		}
+		if g.chance(0.15) {
+			g.spoilt()
+		}
 		g.calm()
 		g.step("rest")
 		g.step("still")
@@ -72,6 +75,30 @@ func (g *generator) unrest() {
 	case 14:
 		g.step("scale", g.peer(), g.pick([]string{"web", "api"}), g.random.IntN(12))
 	}
+}
+
+// spoilt lets a workload go wrong on most peers at once, each in its own way: what cannot run anywhere is tried ever more seldom. In the
+// ten minutes that begin three after the last change, no peer tries a replica more than twice.
+func (g *generator) spoilt() {
+	for _, name := range g.peers {
+		switch g.random.IntN(4) {
+		case 0:
+			g.step("refuse", name, "web")
+		case 1:
+			g.step("crash", name, "web")
+		case 2:
+			g.step("image", name)
+		}
+	}
+	g.step("scale", g.peer(), "web", 2+g.random.IntN(10))
+	g.step("wait", 3*time.Minute)
+	g.step("mark")
+	g.step("wait", 10*time.Minute)
+	g.step("begun", 2*len(g.peers))
+	for _, name := range g.peers {
+		g.step("allow", name, "web")
+	}
+	g.step("wait", 11*time.Minute) // no refusal lasts longer, nor does the wait before a container is started again
 }
 
 // calm ends what keeps a cluster from resting, and now and then what does not.
