@@ -31,6 +31,7 @@ var figures = []figure{
 	{"false-deaths", falseDeaths.measure},
 	{"profiles", profileRows().measure},
 	{"heap-1000", heapThousand.measure},
+	{"heap-cuts", heapCuts.measure},
 	{"rest-traffic", restTraffic.measure},
 	{"flapping", flapping.measure},
 	{"returning", returning.measure},

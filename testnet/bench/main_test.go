@@ -132,7 +132,7 @@ func TestRowsOfTheHeapWorld(t *testing.T) {
 
 // TestBenchmarksExist: what a figure is read from is measured by a benchmark of its package, under that name.
 func TestBenchmarksExist(t *testing.T) {
-	for _, b := range []benchmarked{reconcile(), equal, fill, writeTo100, heapThousand, restTraffic} {
+	for _, b := range []benchmarked{reconcile(), equal, fill, writeTo100, heapThousand, heapCuts, restTraffic} {
 		files, err := filepath.Glob(filepath.Join("../..", b.pkg, "*_test.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s has no tests: %v", b.pkg, err)

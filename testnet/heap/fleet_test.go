@@ -124,15 +124,15 @@ func TestFleet(t *testing.T) {
 // BenchmarkFleet plays the storm in a cluster of 300 peers and 6,000 replicas. The cost grows about with the square of the peers, for each
 // plans anew as news reaches it.
 func BenchmarkFleet(b *testing.B) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer frugal()()
 	for b.Loop() {
-		began := time.Now()
+		began := spent(b)
 		w := fleet(b, Options{Seed: 1, Peers: 300, Late: 1}, 6000)
-		formed := time.Now()
+		formed := spent(b)
 		storm(b, w, 6000)
 		violated(b, w)
-		b.ReportMetric(formed.Sub(began).Seconds(), "form-s")
-		b.ReportMetric(time.Since(formed).Seconds(), "storm-s")
+		b.ReportMetric(formed-began, "form-s")
+		b.ReportMetric(spent(b)-formed, "storm-s")
 		b.ReportMetric(100*w.course.Tally(w.now, 6000).Up, "up-%")
 	}
 }
