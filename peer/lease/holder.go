@@ -166,18 +166,31 @@ func (h *Holder) each() time.Duration { return h.term / 5 }
 const mostSoon = 4
 
 // pause is until when a lease is asked for again. One that is not held, and that nobody has refused for a while, comes soon: an ask or its
-// answer may have been lost just when the lease became free, and each pause is one in which nothing runs.
+// answer may have been lost just when the lease became free, and each pause is one in which nothing runs. For the same reason one that was
+// refused comes again when the first refusal ends, though another answer will say so too.
 func (h *Holder) pause(now time.Duration, name string, l *held) time.Duration {
 	if l.soon == 0 || h.End(name) > now {
 		return h.each()
 	}
+	ends := time.Duration(0)
 	for _, r := range l.refused {
 		if r.until > now {
-			return h.each()
+			ends = earliest(ends, r.until)
 		}
+	}
+	if ends > 0 {
+		return min(h.each(), ends-now+1)
 	}
 	l.soon--
 	return h.each() / 4
+}
+
+// earliest is the earlier of two moments, where 0 is none.
+func earliest(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }
 
 // Due is when Round has something to ask; 0 if it has nothing.

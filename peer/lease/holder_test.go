@@ -47,7 +47,7 @@ func TestAskedAgainSoon(t *testing.T) {
 	h.Take(now, "a", Message{Life: 1, Number: h.number, Answers: []Answer{{Name: "r"}}})
 	until(15 * time.Second)
 	var want []time.Duration
-	for _, at := range []float64{0, 0.5, 1, 1.5, 2, 4, 6, 8, 10, 10.5, 11, 13} {
+	for _, at := range []float64{0, 0.5, 1, 1.5, 2, 4, 6, 8, 9.6, 10.1, 10.6, 11.1, 13.1} {
 		want = append(want, time.Duration(at*1000)*time.Millisecond)
 	}
 	if !slices.Equal(asked, want) {
