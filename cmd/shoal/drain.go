@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,15 +95,19 @@ func (a *app) tellDrain(d api.Drain, told map[string]string) {
 			fmt.Fprintf(a.stdout, "%s: %s\n", d.Node, line)
 		}
 	}
-	gone := 0
-	for key := range told {
-		if strings.HasPrefix(key, d.Node+" ") && !now[key] {
+	var gone []string
+	for _, key := range slices.Sorted(maps.Keys(told)) {
+		if replica, ours := strings.CutPrefix(key, d.Node+" "); ours && !now[key] {
 			delete(told, key)
-			gone++
+			gone = append(gone, replica)
 		}
 	}
-	if text := fmt.Sprintf("%d left", len(d.Left)); gone > 0 {
-		fmt.Fprintf(a.stdout, "%s: %d gone, %s\n", d.Node, gone, text)
+	if len(gone) > 0 {
+		text := strings.Join(gone[:min(len(gone), 3)], ", ")
+		if more := len(gone) - 3; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		fmt.Fprintf(a.stdout, "%s: %s gone, %d left\n", d.Node, text, len(d.Left))
 	}
 	if len(d.Left) == 0 && d.Draining && told[d.Node] == "" {
 		told[d.Node] = "drained"
