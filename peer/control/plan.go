@@ -51,7 +51,7 @@ type span struct {
 type wantedList struct {
 	base  []*placement.Wanted           // shared with the objects
 	index map[placement.ReplicaID]int32 // into base
-	rank  []int32                       // of base: which in the order of names, as plans are
+	rank  []int32                       // of base: which in the order of names, as plans are; nil in a real peer, which asks for few
 	asked map[int32]time.Time           // of base: when it was asked to be replaced, of those that ever were
 }
 
@@ -200,16 +200,26 @@ func (m *Machine) listOf(spans []span, number int) *wantedList {
 		}
 		l.askedOf(s)
 	}
-	order := make([]int32, len(l.base))
 	for i := range l.base {
-		l.index[l.base[i].Replica], order[i] = int32(i), int32(i)
+		l.index[l.base[i].Replica] = int32(i)
 	}
-	slices.SortFunc(order, func(x, y int32) int { return cmp.Compare(l.base[x].Replica, l.base[y].Replica) })
-	l.rank = make([]int32, len(order))
-	for rank, i := range order {
-		l.rank[i] = int32(rank)
+	if m.config.Shared != nil {
+		l.rank = ranksOf(l.base)
 	}
 	return l
+}
+
+func ranksOf(base []*placement.Wanted) []int32 {
+	order := make([]int32, len(base))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(x, y int32) int { return cmp.Compare(base[x].Replica, base[y].Replica) })
+	ranks := make([]int32, len(order))
+	for rank, i := range order {
+		ranks[i] = int32(rank)
+	}
+	return ranks
 }
 
 func (m *Machine) sortedKeys() []crdt.Key {
@@ -378,7 +388,7 @@ func (m *Machine) assignment(replica placement.ReplicaID) (placement.Assignment,
 
 // find finds a replica in a plan: mostly where it is among those wanted, for then the plan was of the same.
 func (p *planner) find(all placement.Assignments, replica placement.ReplicaID) *placement.Assignment {
-	if slot, wanted := p.index[replica]; wanted && int(p.rank[slot]) < all.Len() {
+	if slot, wanted := p.index[replica]; wanted && int(slot) < len(p.rank) && int(p.rank[slot]) < all.Len() {
 		if a := all.At(int(p.rank[slot])); a.Replica == replica {
 			return a
 		}
