@@ -253,6 +253,23 @@ func TestWitnessesOfTwoWriters(t *testing.T) {
 	}
 }
 
+// TestWitnessesThatAreNotThere never grant anything: it runs nowhere, and all say for whom it waits.
+func TestWitnessesThatAreNotThere(t *testing.T) {
+	c := newCluster(t, 3, 3)
+	c.pass(4 * time.Second)
+	c.apply(c.peers[0], "db", map[string]string{"exclusive": "true", "witnesses": "p1,p7,p8"})
+	c.pass(40 * time.Second)
+	if on := c.copies("db"); len(on) > 0 {
+		t.Errorf("it runs on %v", on)
+	}
+	const want = "lease: 1 of 3 witnesses granted, p7 and p8 are not known here"
+	for _, p := range c.peers {
+		if said := p.machine.LeaseWait("default/db-0"); said != want {
+			t.Errorf("%s says %q, want %q", p.name, said, want)
+		}
+	}
+}
+
 // TestNamesThatTwoBear count for nobody, and that is said.
 func TestNamesThatTwoBear(t *testing.T) {
 	c := newLeased(t, 7, 4)
