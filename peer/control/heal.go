@@ -131,8 +131,8 @@ func (m *Machine) healLost(id crdt.PeerID) {
 func (m *Machine) healBack(id crdt.PeerID) {
 	h := &m.heals
 	lost, known := h.lost[id]
-	if away := m.floors.lost.of[id]; !known && away > 0 {
-		lost, known = m.now.Wall.Add(-away), true
+	if !known {
+		lost, known = m.lostBeforeStart(id)
 	}
 	if delete(h.lost, id); !known {
 		return
@@ -152,6 +152,17 @@ func (m *Machine) healBack(id crdt.PeerID) {
 	if m.members[id].fresh {
 		m.healRow(id)
 	}
+}
+
+// lostBeforeStart is when a peer was lost that this program has not heard of before: an earlier program had lost it, or it did not
+// answer for so long after the start that it was not there.
+func (m *Machine) lostBeforeStart(id crdt.PeerID) (lost time.Time, known bool) {
+	if away := m.floors.lost.of[id]; away > 0 {
+		return m.now.Wall.Add(-away), true
+	}
+	at, known := m.away.since[id]
+	lost = fromMillis(at)
+	return lost, known && m.now.Wall.Sub(lost) >= healQuiet
 }
 
 // healDisputed notes that an object came into conflict.
@@ -236,20 +247,23 @@ func (r *row) runsSince(i int) (since time.Time, runs bool) {
 	return later(since, r.incumbents[i].Since), runs
 }
 
-// stayed is the copy of a replica on the peer in touch that had it by the plan until the reunion, if it runs there or did since another was
-// lost.
+// stayed is the copy of a replica on the peer in touch that had it by the plan until the reunion, if it runs there, or one that a peer in touch
+// ended since another was lost: the one that ran for longer. Who has not heard yet of those that are back replaces for a moment what
+// others have ended for them.
 func (m *Machine) stayed(replica placement.ReplicaID, lost time.Time) (ran, bool) {
 	h := m.heals.now
+	gone, ended := m.heals.gone[replica]
+	ended = ended && !h.back[gone.peer] && !gone.until.Before(lost)
 	if a := m.planner.find(h.before, replica); a != nil {
 		peer := crdt.PeerID(a.Peer)
 		if r := m.rows[peer]; r != nil && !h.back[peer] && (peer == m.self || m.members[peer].live()) {
-			if since, runs := r.runs(replica); runs {
-				return ran{peer: peer, from: m.localTime(peer, since, 1)}, true
+			since, runs := r.runs(replica)
+			if since = m.localTime(peer, since, 1); runs && (!ended || gone.until.Sub(gone.from) < h.Began.Sub(since)) {
+				return ran{peer: peer, from: since}, true
 			}
 		}
 	}
-	gone, known := m.heals.gone[replica]
-	return gone, known && !h.back[gone.peer] && !gone.until.Before(lost)
+	return gone, ended
 }
 
 // healTwice notes that two peers run one replica, or ran it at once until one of them stopped it.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -115,26 +116,51 @@ func (m *Machine) ranOf(id crdt.PeerID, o *wire.Observation) func(yield func(pla
 
 // healTold takes what a peer that came back says it ended: before its row came here, or while it was away.
 func (m *Machine) healTold(id crdt.PeerID) {
-	h := m.heals.now
 	for replica, back := range m.ranOf(id, m.rows[id].observation) {
-		if back.until.Before(h.lost[id]) || back.from.After(h.Began) {
-			continue
-		}
-		if other, known := m.stayed(replica, h.lost[id]); known {
-			m.healTwice(replica, other, back)
-		}
+		m.healRan(id, replica, back)
+	}
+}
+
+func (m *Machine) healRan(id crdt.PeerID, replica placement.ReplicaID, back ran) {
+	h := m.heals.now
+	if back.until.Before(h.lost[id]) || back.from.After(h.Began) {
+		return
+	}
+	if other, known := m.stayed(replica, h.lost[id]); known {
+		m.healTwice(replica, other, back)
 	}
 }
 
 // healGone notes what a peer that stayed in touch ended: one that comes back may say only later that it ran it too.
 func (m *Machine) healGone(id crdt.PeerID, read *said) {
 	h := &m.heals
-	if h.now == nil && len(h.lost) == 0 || h.with(id) {
+	if h.now == nil && len(m.lost) == 0 || h.with(id) {
 		return
 	}
+	if n := m.members[id]; id != m.self && (n == nil || !n.live()) {
+		return // its row was passed on before it is back
+	}
 	for replica, r := range m.ranOf(id, read.observation) {
-		if _, known := h.gone[replica]; known || len(h.gone) < mostTwice {
-			h.gone[replica] = r
+		old, known := h.gone[replica]
+		if !known && len(h.gone) == mostTwice || known && old == r {
+			continue
+		}
+		if h.gone[replica] = r; h.now != nil {
+			m.healAlso(replica)
+		}
+	}
+}
+
+// healAlso looks again whether one that came back ended a replica too: its row may have come while the other copy was just being stopped.
+func (m *Machine) healAlso(replica placement.ReplicaID) {
+	for _, id := range slices.Sorted(maps.Keys(m.heals.now.back)) {
+		if m.rows[id] == nil || !m.members[id].fresh {
+			continue
+		}
+		for of, back := range m.ranOf(id, m.rows[id].observation) {
+			if of == replica {
+				m.healRan(id, replica, back)
+			}
 		}
 	}
 }

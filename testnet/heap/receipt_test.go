@@ -88,6 +88,39 @@ func TestReceiptTellsTheTruth(t *testing.T) {
 	}
 }
 
+// TestReceiptAfterARestart: who was restarted in the cut writes a receipt all the same, of what ran twice, and for how long.
+func TestReceiptAfterARestart(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := start(t, Options{Seed: seed, Peers: 5})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", webManifest(6, "blue")))
+			must(t, w.Apply("p1", Manifest("shrinks", 4, "blue")))
+			rest(t, w, 20*time.Second)
+			twice := map[string]*sighting{}
+			w.Split([]string{"p1", "p2"}, []string{"p3", "p4", "p5"})
+			w.sight(15*time.Second, twice)
+			for _, name := range []string{"p1", "p2", "p4"} {
+				w.KillProgram(name, time.Second)
+			}
+			w.sight(15*time.Second, twice)
+			must(t, w.Scale("p1", "shrinks", 1)) // what goes by that is known of others by their rows alone
+			w.sight(10*time.Second, twice)
+			w.Heal()
+			w.sight(time.Minute, twice)
+			for _, name := range w.Alive() {
+				checkTwice(t, name, w.Core(name).Heals(), twice)
+			}
+			w.KillProgram("p3", 500*time.Millisecond)
+			before := len(w.Core("p5").Heals())
+			w.Run(time.Minute)
+			if after := w.Core("p3").Heals(); len(after) != 1 || len(w.Core("p5").Heals()) != before {
+				t.Errorf("a restart where nobody was lost is told as a reunion: %+v", after)
+			}
+		})
+	}
+}
+
 // TestReceiptOverARestart: what a peer stopped in a reunion is in the receipts of the others also where its program dies before these are
 // written. Up to that death both worlds are the same.
 func TestReceiptOverARestart(t *testing.T) {
