@@ -266,35 +266,51 @@ func (m *Machine) stayed(replica placement.ReplicaID, lost time.Time) (ran, bool
 	return gone, ended
 }
 
-// healTwice notes that two peers run one replica, or ran it at once until one of them stopped it.
+// healTwice notes that two peers run one replica, or ran it at once until one of them stopped it. Of a replica that ran on three, as where
+// one was filled in for a moment before all of its side were known to be lost, it keeps the two that had it at once for longest.
 func (m *Machine) healTwice(replica placement.ReplicaID, stayed, back ran) {
 	h := m.heals.now
 	from, first := later(stayed.from, back.from), stayed
 	if stayed.until.IsZero() || !back.until.IsZero() && back.until.Before(stayed.until) {
 		first = back
 	}
-	if _, known := h.twice[replica]; known || !first.until.IsZero() && !first.until.After(from) {
+	peers := [2]crdt.PeerID{stayed.peer, back.peer}
+	both := RanTwice{Replica: replica, Peers: peers, Names: [2]string{m.peerName(peers[0]), m.peerName(peers[1])}, From: from, Until: first.until}
+	if both.span(m.now.Wall) <= 0 && !first.until.IsZero() {
 		return
 	}
-	if len(h.Twice) == mostTwice {
+	n, known := h.twice[replica]
+	switch {
+	case known && both.span(m.now.Wall) <= h.Twice[n].span(m.now.Wall):
+		return
+	case known && h.Twice[n].Until.IsZero():
+		h.over(n, "", m.now.Wall)
+	case !known && len(h.Twice) == mostTwice:
 		h.More++
 		return
+	case !known:
+		n = len(h.Twice)
+		h.twice[replica], h.Twice = n, append(h.Twice, RanTwice{})
 	}
-	n := len(h.Twice)
-	h.twice[replica] = n
-	peers := [2]crdt.PeerID{stayed.peer, back.peer}
-	h.Twice = append(h.Twice, RanTwice{Replica: replica, Peers: peers, Names: [2]string{m.peerName(peers[0]), m.peerName(peers[1])},
-		From: from})
-	for _, r := range [2]ran{stayed, back} {
-		if h.of[r.peer] == nil {
-			h.of[r.peer] = map[int]bool{}
+	h.Twice[n] = both
+	for _, p := range peers {
+		if h.of[p] == nil {
+			h.of[p] = map[int]bool{}
 		}
-		h.of[r.peer][n] = true
+		h.of[p][n] = true
 	}
 	h.open++
 	if !first.until.IsZero() {
 		h.over(n, first.peer, first.until)
 	}
+}
+
+// span is for how long both had it, until now while both have.
+func (t *RanTwice) span(now time.Time) time.Duration {
+	if t.Until.IsZero() {
+		return now.Sub(t.From)
+	}
+	return t.Until.Sub(t.From)
 }
 
 // over notes that one of the two has it no more.
