@@ -40,8 +40,10 @@ type board struct {
 	refusals   map[ReplicaID][]Refusal
 	stay       []stay // of wanted
 
-	replans bool      // it is planned again and again
-	firsts  []*firsts // of wanted; see firstsOf
+	replans  bool      // it is planned again and again
+	firsts   []*firsts // of wanted; see firstsOf
+	queue    []int32   // of wanted: all, in the order in which they are placed; nil: not known
+	queueFor Resources // that order's: the room of all that live
 
 	grounds map[string]*ground
 	book    *ruleBook

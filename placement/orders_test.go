@@ -89,3 +89,26 @@ func TestFirstsAreKept(t *testing.T) {
 		t.Error("nothing was ever kept")
 	}
 }
+
+// Which of two is the larger depends on the room there is: where memory is lost with a peer, what needs much of it comes first.
+func TestTheLargestFirstAfterALoss(t *testing.T) {
+	p := toldPlanner{Planner: NewPlanner()}
+	v := View{Now: noon, Peers: []Peer{
+		{ID: "a", Live: true, Steady: true, Room: Resources{CPUMillis: 1000, MemoryBytes: 1000 << 20}},
+		{ID: "b", Live: true, Steady: true, Room: Resources{CPUMillis: 9000, MemoryBytes: 1000 << 20}},
+	}, Wanted: []Wanted{
+		{Replica: "cpu-0", Workload: "cpu", Revision: "r", Request: Resources{CPUMillis: 800, MemoryBytes: 500 << 20}},
+		{Replica: "memory-0", Workload: "memory", Revision: "r", Request: Resources{CPUMillis: 500, MemoryBytes: 600 << 20}},
+	}}
+	p.tell(v)
+	p.Plan(noon)
+	v.Peers[1].Live = false
+	p.SetPeer(v.Peers[1])
+	plan := p.Plan(noon)
+	if difference := diffOf(v.Plan(), plan); difference != "" {
+		t.Fatalf("planned otherwise than anew:\n%s", difference)
+	}
+	if a := plan.Assignments.Of("cpu-0"); a == nil || a.Peer != "a" {
+		t.Errorf("%+v, want it on a", a)
+	}
+}

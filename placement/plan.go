@@ -145,34 +145,69 @@ func (b *board) restore(o outcome, order []int32) {
 // because they have the fewest places; and those of one workload together. Young ones take part, each in its turn: as they were
 // placed not long ago, beside others that may be on their way yet, what was decided before them is decided as it was then.
 func (b *board) rest() []int32 {
-	var all Resources
+	var order []int32
+	open := false
+	for _, i := range b.order {
+		if b.place[i] == nowhere || b.stay[i].young {
+			open = open || b.place[i] == nowhere
+			order = append(order, i)
+		}
+	}
+	if !open {
+		return nil
+	}
+	order = b.inTurn(order)
+	for _, i := range order {
+		b.place[i], b.rule[i] = nowhere, ""
+	}
+	return order
+}
+
+// inTurn puts replicas, which are in the order of their names, into the order in which they are placed. A board that plans again and again keeps
+// that order of all, if many are to be placed.
+func (b *board) inTurn(some []int32) []int32 {
+	all := b.roomOfLive()
+	if !b.replans || len(some) < len(b.order)/4 && b.queue == nil {
+		return b.sortedInTurn(some, all)
+	}
+	if b.queue == nil || b.queueFor != all {
+		b.queue, b.queueFor = b.sortedInTurn(b.order, all), all
+	}
+	takesPart := make([]bool, len(b.wanted))
+	for _, i := range some {
+		takesPart[i] = true
+	}
+	order := some[:0]
+	for _, i := range b.queue {
+		if takesPart[i] {
+			order = append(order, i)
+		}
+	}
+	return order
+}
+
+func (b *board) roomOfLive() (all Resources) {
 	for i := range b.peers {
 		if p := &b.peers[i]; p.Live {
 			all.CPUMillis += min(p.Room.CPUMillis, 1<<47)
 			all.MemoryBytes += min(p.Room.MemoryBytes, 1<<47)
 		}
 	}
-	var entries []entry
-	open := false
-	for rank, i := range b.order {
-		if b.place[i] != nowhere && !b.stay[i].young {
-			continue
-		}
+	return all
+}
+
+func (b *board) sortedInTurn(byName []int32, all Resources) []int32 {
+	entries := make([]entry, len(byName))
+	for rank, i := range byName {
 		w := &b.wanted[i]
-		open = open || b.place[i] == nowhere
-		e := entry{i: i, priority: w.Priority, size: w.Request.largest(all), group: b.groups.of[i], rank: int32(rank)}
-		e.late = w.Rules != nil && len(w.Rules.Near) > 0
-		entries = append(entries, e)
-	}
-	if !open {
-		return nil
+		entries[rank] = entry{i: i, priority: w.Priority, size: w.Request.largest(all), group: b.groups.of[i], rank: int32(rank)}
+		entries[rank].late = w.Rules != nil && len(w.Rules.Near) > 0
 	}
 	b.rankGroups(entries)
 	slices.SortFunc(entries, compareEntries)
 	order := make([]int32, len(entries))
 	for n, e := range entries {
 		order[n] = e.i
-		b.place[e.i], b.rule[e.i] = nowhere, ""
 	}
 	return order
 }

@@ -174,6 +174,7 @@ func (p *Planner) SetWanted(workload WorkloadID, wanted []Wanted) {
 		return
 	}
 	b := p.board
+	b.queue = nil
 	kept := make(map[int32]bool, len(wanted))
 	group := b.groups.groupOf(workload)
 	members := make([]int32, len(wanted))
