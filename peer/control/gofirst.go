@@ -10,8 +10,8 @@ import (
 
 // A new revision is ready before the old one goes (P7), save where its workload says otherwise, with a surge of 0 or the strategy Recreate
 // (endsFirst), and where both at once can never be: then the old one goes first. That is so
-// for ports and devices of a peer, where no other peer has them free, and for any room where somebody says so with maxUnavailable. At most
-// so many go first at once, one where nothing is said, and in the order of their ordinals, so that peers with equal views let the same
+// for ports and devices of a peer, where no other peer has them free, and for any room where somebody says so with maxUnavailable, or of one
+// on each peer. At most so many go first at once (of one on each: as its surge says), one where nothing is said, and in the order of their ordinals, so that peers with equal views let the same
 // ones go.
 
 // endsFirst says whether an instance goes before its next revision is there because its workload asks for that. When it is its turn the plan
@@ -91,10 +91,7 @@ func (c *pacing) endFirst(spans []span, list *wantedList, v *placement.View) {
 func (m *Machine) goesFirst(in *instance, a *placement.Assignment) bool {
 	here := crdt.PeerID(a.Peer) == m.self
 	slot, wanted := m.planner.index[a.Replica]
-	if !wanted || !here && a.Peer != "" || !m.settled() || !m.inItsOwnWay(in, m.planner.base[slot], a) {
-		return false
-	}
-	return m.planner.base[slot].Only != "" || m.isTurn(int(slot), in.workload())
+	return wanted && (here || a.Peer == "") && m.settled() && m.inItsOwnWay(in, m.planner.base[slot], a) && m.isTurn(int(slot), in.workload())
 }
 
 // inItsOwnWay says whether an instance has what the next revision of its replica needs: ports and devices; where maxUnavailable is given, and
@@ -130,6 +127,9 @@ func (m *Machine) isTurn(slot int, key crdt.Key) bool {
 	from, to := p.rangeOf(key)
 	lack := m.mayLack(key)
 	open := max(1, lack)
+	if o := m.objects[key]; o != nil && o.workload != nil && o.workload.EachPeer {
+		open = surge(o.workload, to-from)
+	}
 	for i := from; i < to; i++ {
 		a, planned := m.assignment(p.base[i].Replica)
 		if s := &c.progress[i]; !s.ready && s.old == nil && (lack > 0 || s.begun || s.gone || planned && a.Peer != "") {

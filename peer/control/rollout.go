@@ -135,7 +135,7 @@ func pace(wanted []placement.Wanted, state []progress, w *manifest.Workload) {
 // ready and whose newest is not ready. Without a surge the older one of each goes first, and it is as many as may be missing, less those
 // that are.
 func room(state []progress, w *manifest.Workload) int {
-	open := max(w.MaxSurge, 1)
+	open := surge(w, len(state))
 	if w.MaxSurge == 0 {
 		open = w.MaxUnavailable
 	}
@@ -146,6 +146,11 @@ func room(state []progress, w *manifest.Workload) int {
 		}
 	}
 	return open
+}
+
+// surge is how many replicas of a workload, of so many in all, are replaced at once.
+func surge(w *manifest.Workload, replicas int) int {
+	return max(w.MaxSurge, (replicas*w.SurgePercent+99)/100, 1)
 }
 
 // wants makes a replica want what it already is.

@@ -180,7 +180,7 @@ func (m *Machine) asksOf(o *object) ViewDigest {
 		return ViewDigest{}
 	}
 	t := viewText("asks").word(w.Key.String()).word(w.Revision).number(int64(w.Replicas))
-	t = t.amount(requestOf(w)).amounts(w.Devices).ports(w.Ports).number(int64(w.MaxSurge)).labels(w.NodeSelector).flag(o.frozen)
+	t = t.amount(requestOf(w)).amounts(w.Devices).ports(w.Ports).number(int64(w.MaxSurge)).number(int64(w.SurgePercent)).labels(w.NodeSelector).flag(o.frozen)
 	if w.MaxSurge == 0 { // then how many may be missing decides who wants what
 		t = t.number(int64(w.MaxUnavailable)).flag(w.Recreate)
 	}

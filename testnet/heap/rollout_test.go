@@ -80,6 +80,24 @@ func TestRolloutWithAPortOnEveryPeer(t *testing.T) {
 	}
 }
 
+// TestDaemonSetInTurn: where the old one of a peer must go first, for its port, no more peers than its strategy says are without one at once.
+func TestDaemonSetInTurn(t *testing.T) {
+	for strategy, least := range map[string]int{"": 5, "maxUnavailable: 2": 4, "maxSurge: 50%": 3} {
+		t.Run(strategy, func(t *testing.T) {
+			daemons := func(color string) string {
+				manifest := strings.Replace(onEveryPeer(1, color), "  replicas: 1\n", "  updateStrategy: {rollingUpdate: {"+strategy+"}}\n", 1)
+				return strings.Replace(manifest, "kind: Deployment", "kind: DaemonSet", 1)
+			}
+			w := New(Options{Seed: 7, Peers: 6})
+			w.Run(10 * time.Second)
+			must(t, w.Apply("p1", daemons("blue")))
+			rest(t, w, 30*time.Second)
+			must(t, w.Apply("p2", daemons("green")))
+			w.rollsOut(t, 6, least)
+		})
+	}
+}
+
 // strategic is a workload with a strategy, for which there is room everywhere.
 func strategic(replicas int, color, strategy string) string {
 	return strings.Replace(Manifest("web", replicas, color), "  selector:", "  strategy: {"+strategy+"}\n  selector:", 1)
