@@ -1,6 +1,8 @@
 package control
 
 import (
+	"time"
+
 	"shoal/crdt"
 	"shoal/peer/replication"
 )
@@ -37,7 +39,14 @@ func (m *Machine) askWord(id crdt.PeerID) {
 	question := m.spread.Ask(id, n.question)
 	question.Message.Digest.Missed = n.missed
 	m.out.Send = append(m.out.Send, sends([]replication.Outgoing{question})...)
+	if ask && n.wait != 0 {
+		n.tell = m.now.Elapsed + askAgain
+		m.list(id, n)
+	}
 }
+
+// askAgain is how long a peer that is waited for has to answer before it is asked again: a message may be lost.
+const askAgain = time.Second
 
 // tells says whether a live peer is to be told now that it was missed, and sees to it that it is told again. Where all ask each other, the
 // question for its row does that. Else those that greet it tell it until it answers, for flapOnce at most. What is known of its row has no part in that, for others pass on rows, and none
