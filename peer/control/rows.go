@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"shoal/crdt"
 	"shoal/gossip"
@@ -11,7 +12,6 @@ import (
 	"shoal/peer/wire"
 	"shoal/placement"
 	"shoal/runtime"
-	"time"
 )
 
 // row is what a peer said of itself last, with what planning needs of it worked out once.

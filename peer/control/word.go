@@ -13,7 +13,8 @@ import (
 //
 //	p1 comes ──▶ ask 3 ──▶ p1 answers 3: "my row is 7.12" ──▶ fresh once a row 7.12 or later is held, from whomever
 //
-// The number is of that one coming: an answer from before a cut, which waited in a connection, is to another question.
+// The number is of that one coming: an answer from before a cut, which waited in a connection, is to another question. Where no answer
+// comes it is asked again.
 // Until then nothing that runs here is stopped because it is said to run there. Where so many are live that not all
 // can ask each other, any newer row is taken for proof, and so is every row after a while.
 
