@@ -24,14 +24,16 @@ func (b *board) rebalance() {
 		return
 	}
 	b.sharePlaced()
-	m := balancing{board: b, full: make([]int64, len(b.peers)), done: make([]bool, len(b.peers))}
+	m := balancing{board: b, full: make([]int64, len(b.peers)), done: make([]bool, len(b.peers)), barren: make([][]barren, len(b.peers))}
 	if !m.asked() || !m.allowed() {
 		return
 	}
 	m.on = b.placed()
 	m.weigh()
+	m.rank()
 	m.moveTo(m.came)
 	clear(m.done)
+	clear(m.barren)
 	m.sick = true
 	m.moveTo(m.takers)
 }
@@ -91,10 +93,20 @@ type balancing struct {
 	could  [][]int32   // of peers that have more than their share: what of it may be moved
 	oldest []time.Time // of could: when the first of them began
 	least  []load      // of peers: no replica there that may be moved weighs less
-	givers []int32
-	moving map[int32]int // of workloads: how many are on their way
-	most   int           // how many more may be
+	givers []int32     // that have anything that may be moved, the fullest first
+	moving []int       // of workloads: how many are on their way
+	most   int         // how many more may be
+	barren [][]barren  // of takers, by giver; nil: none yet
 }
+
+// barren says that a giver had nothing for a taker. Then it has nothing later either: with each move there is less that may be given, the
+// giver has less and the taker more. Only terms look at other peers too, and what they refused is asked again.
+type barren struct {
+	sparing bool // while the giver was spared
+	at      bool // at all
+}
+
+func (b barren) knows(sparing bool) bool { return b.at || sparing && b.sparing }
 
 // asked says whether there is a peer to fill, or one to empty because its health fell.
 func (m *balancing) asked() (asked bool) {
@@ -119,7 +131,7 @@ func (m *balancing) asked() (asked bool) {
 // allowed counts what is on its way, and says whether there may be more.
 func (m *balancing) allowed() bool {
 	m.most = max(1, len(m.order)/inMotion)
-	m.moving = map[int32]int{}
+	m.moving = make([]int, len(m.groups.members))
 	for _, i := range m.order {
 		if m.rule[i] == Moving {
 			m.moving[m.groups.of[i]]++
@@ -142,17 +154,17 @@ func (m *balancing) emptiest(takers []int32) int32 {
 
 // fill moves one replica to a peer, from the fullest that can give one.
 func (m *balancing) fill(to int32) bool {
-	givers := m.givers[:0]
-	for i := range m.full {
-		from := int32(i)
-		if from != to && m.full[from] > m.full[to] && m.gives(from) && m.began(from, to) && m.sites[to].fullness(m.least[from]) < m.full[from] {
-			givers = append(givers, from)
-		}
+	if m.barren[to] == nil {
+		m.barren[to] = make([]barren, len(m.peers))
 	}
-	m.givers = givers
-	slices.SortFunc(givers, func(x, y int32) int { return cmp.Or(cmp.Compare(m.full[y], m.full[x]), cmp.Compare(x, y)) })
 	for _, sparing := range []bool{true, false} {
-		for _, from := range givers {
+		for _, from := range m.givers {
+			if m.full[from] <= m.full[to] {
+				break
+			}
+			if m.barren[to][from].knows(sparing) || from == to || !m.gives(from) || !m.began(from, to) || m.sites[to].fullness(m.least[from]) >= m.full[from] {
+				continue
+			}
 			if i := m.pick(from, to, sparing); i >= 0 {
 				m.move(i, from, to)
 				return true
@@ -162,11 +174,39 @@ func (m *balancing) fill(to int32) bool {
 	return false
 }
 
+// rank sorts the givers, the fullest first.
+func (m *balancing) rank() {
+	for p := range m.could {
+		if len(m.could[p]) > 0 {
+			m.givers = append(m.givers, int32(p))
+		}
+	}
+	slices.SortFunc(m.givers, m.fuller)
+}
+
+func (m *balancing) fuller(x, y int32) int {
+	return cmp.Or(cmp.Compare(m.full[y], m.full[x]), cmp.Compare(x, y))
+}
+
+// refill says how full a peer is now, and puts it among the givers where that belongs.
+func (m *balancing) refill(p int32) {
+	at := slices.Index(m.givers, p)
+	if at >= 0 {
+		m.givers = slices.Delete(m.givers, at, at+1)
+	}
+	m.full[p] = m.sites[p].fullness(load{})
+	if at >= 0 {
+		at, _ = slices.BinarySearchFunc(m.givers, p, m.fuller)
+		m.givers = slices.Insert(m.givers, at, p)
+	}
+}
+
 // pick returns the replica that best goes from one peer to another, or -1: an old one before a young one, for what just fled a peer is not
 // to go back to it, and then the one for which that peer comes first. Sparing: see leaves.
 func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	m.sow()
 	var found []near
+	m.could[from] = slices.DeleteFunc(m.could[from], func(i int32) bool { return !m.mayMove(i) })
 	for _, i := range m.could[from] {
 		if m.movable(i, from, to) && m.leaves(i, from, to, sparing) {
 			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
@@ -176,11 +216,15 @@ func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	slices.SortFunc(found, func(x, y near) int {
 		return cmp.Or(cmp.Compare(rank(x.peer), rank(y.peer)), cmp.Compare(y.hash, x.hash), strings.Compare(string(m.wanted[x.peer].Replica), string(m.wanted[y.peer].Replica)))
 	})
+	again := false
 	for _, n := range found {
 		if m.suits(n.peer, from, to) {
 			return n.peer
 		}
+		again = again || !m.termless(n.peer)
 	}
+	m.barren[to][from].at = !again && !sparing
+	m.barren[to][from].sparing = !again
 	return -1
 }
 
@@ -227,7 +271,7 @@ func (m *balancing) mayMove(i int32) bool {
 
 // movable says whether a replica could go from one peer to another, and that would be a gain.
 func (m *balancing) movable(i, from, to int32) bool {
-	return m.mayMove(i) && (m.sick || m.incumbents[m.stay[i].at].Since.Before(m.peers[to].Came)) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
+	return (m.sick || m.incumbents[m.stay[i].at].Since.Before(m.peers[to].Came)) && m.wanted[i].Request.fits(m.sites[to].left) && m.sites[to].fullness(m.loads[i]) < m.full[from] &&
 		m.groundOf(i).open[to] && m.holderBeside(i, from) == nowhere
 }
 
@@ -281,7 +325,14 @@ func (m *balancing) move(i, from, to int32) {
 		m.from = map[int32]int32{}
 	}
 	m.from[i] = from
-	m.full[from], m.full[to] = m.sites[from].fullness(load{}), m.sites[to].fullness(load{})
+	m.refill(from)
+	m.refill(to)
+	m.barren[from] = nil // it has room for more
+	for _, by := range m.barren {
+		if by != nil {
+			by[to] = barren{} // it may have something now
+		}
+	}
 	m.moving[m.groups.of[i]]++
 	m.most--
 }

@@ -265,6 +265,69 @@ func checkEven(t *rapid.T, b *board, from, to int32) {
 	}
 }
 
+// TestRebalancingIsWhole: nothing that could be moved is left over, unless as much as may be is on its way.
+func TestRebalancingIsWhole(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := View{Now: noon}
+		for i := range rapid.IntRange(3, 12).Draw(t, "peers") {
+			size := rapid.Int64Range(1, 4).Draw(t, "room")
+			p := Peer{ID: PeerID(fmt.Sprint("p", i)), Live: true, Steady: true, Room: Resources{CPUMillis: size * 1000, MemoryBytes: size << 30}}
+			if rapid.IntRange(0, 2).Draw(t, "came") == 0 {
+				p.Came = noon
+			}
+			v.Peers = append(v.Peers, p)
+		}
+		var old []PeerID
+		for _, p := range v.Peers {
+			if p.Came.IsZero() {
+				old = append(old, p.ID)
+			}
+		}
+		for n := range rapid.IntRange(1, 4).Draw(t, "workloads") {
+			w := Wanted{Workload: WorkloadID(fmt.Sprint("w", n)), Revision: "a", MostMoving: 1000,
+				Request: Resources{CPUMillis: rapid.Int64Range(1, 300).Draw(t, "cpu"), MemoryBytes: rapid.Int64Range(1, 300).Draw(t, "memory") << 20}}
+			for k := range rapid.IntRange(1, 60).Draw(t, "replicas") {
+				w.Replica = ReplicaID(fmt.Sprint("w", n, "-", k))
+				v.Wanted = append(v.Wanted, w)
+				if len(old) > 0 {
+					v.Incumbents = append(v.Incumbents, Incumbent{Replica: w.Replica, Revision: "a", Request: w.Request, Ready: true,
+						Peer: rapid.SampledFrom(old).Draw(t, "holder"), Since: noon.Add(-time.Hour)})
+				}
+			}
+		}
+		b := newBoard(v)
+		for i := range b.stay {
+			b.decideStay(int32(i))
+		}
+		b.solve()
+		moved := len(b.from)
+		if b.rebalance(); len(b.from) > moved && moved < len(v.Wanted)/inMotion {
+			t.Fatalf("%d of %d are moved, and then %d more", moved, len(v.Wanted), len(b.from)-moved)
+		}
+	})
+}
+
+// TestTheFullestGives: each move is from the peer that is the fullest then.
+func TestTheFullestGives(t *testing.T) {
+	v := fleet(3, 200)
+	for i := range v.Wanted {
+		w := &v.Wanted[i]
+		w.MostMoving = 1000
+		v.Incumbents = append(v.Incumbents, Incumbent{Replica: w.Replica, Revision: w.Revision, Request: w.Request, Ready: true, Peer: v.Peers[i%2].ID, Since: noon.Add(-time.Hour)})
+	}
+	for i := range v.Peers {
+		v.Peers[i].Steady, v.Peers[i].Room = true, Resources{CPUMillis: 1 << 20, MemoryBytes: 1 << 50}
+	}
+	v.Peers[2].Came = noon
+	from := map[PeerID]int{}
+	for a := range v.Plan().Assignments.All() {
+		from[a.From]++
+	}
+	if from[v.Peers[0].ID] != 5 || from[v.Peers[1].ID] != 5 {
+		t.Errorf("moved from: %v; want 5 from each of two, a twentieth of all", from)
+	}
+}
+
 // TestBudgets: no more than a twentieth of all and no more of a workload than it allows are on their way at once.
 func TestBudgets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -14,15 +14,20 @@ type terms struct {
 	only int32   // the peer that it belongs to, or nowhere
 }
 
-// termsOf returns the terms of a wanted replica; nil where its ground and room say all. They hold for the counts as they are
+// termsOf returns the terms of a wanted replica; nil where it is termless. They hold for the counts as they are
 // when asked. The replica itself must not be put anywhere.
 func (b *board) termsOf(i int32) *terms {
-	b.linkRules()
-	w, k := &b.wanted[i], b.kindOf(i)
-	if len(b.refusals[w.Replica])+len(w.Ports)+len(w.Devices) == 0 && w.Only == "" && k.plain() {
+	if b.termless(i) {
 		return nil
 	}
 	return b.newTerms(i)
+}
+
+// termless says whether the ground and the room of a wanted replica say all.
+func (b *board) termless(i int32) bool {
+	b.linkRules()
+	w := &b.wanted[i]
+	return len(b.refusals[w.Replica])+len(w.Ports)+len(w.Devices) == 0 && w.Only == "" && b.kindOf(i).plain()
 }
 
 func (b *board) newTerms(i int32) *terms {
