@@ -162,7 +162,8 @@ func (m *balancing) fill(to int32) bool {
 			if m.full[from] <= m.full[to] {
 				break
 			}
-			if m.barren[to][from].knows(sparing) || from == to || !m.gives(from) || !m.began(from, to) || m.sites[to].fullness(m.least[from]) >= m.full[from] {
+			if m.barren[to][from].knows(sparing) || from == to || !m.gives(from) || !m.began(from, to) || m.sites[to].fullness(m.least[from]) >= m.full[from] ||
+				!m.leaves(m.least[from], from, to, sparing) {
 				continue
 			}
 			if i := m.pick(from, to, sparing); i >= 0 {
@@ -208,7 +209,7 @@ func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	var found []near
 	m.could[from] = slices.DeleteFunc(m.could[from], func(i int32) bool { return !m.mayMove(i) })
 	for _, i := range m.could[from] {
-		if m.movable(i, from, to) && m.leaves(i, from, to, sparing) {
+		if m.movable(i, from, to) && m.leaves(m.loads[i], from, to, sparing) {
 			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
 		}
 	}
@@ -277,14 +278,13 @@ func (m *balancing) movable(i, from, to int32) bool {
 
 // leaves says whether a move leaves a giver enough, its share or at least as much of it as the taker then has, and brings the taker much nearer to
 // its own. Sparing: the giver has its share, and the taker no more than that of anything.
-func (m *balancing) leaves(i, from, to int32, sparing bool) bool {
-	s := m.sites[from]
-	s.load = s.load.minus(m.loads[i])
-	left := s.fullness(load{})
+func (m *balancing) leaves(with load, from, to int32, sparing bool) bool {
+	s := &m.sites[from]
+	left := s.fullness(load{}.minus(with))
 	if sparing {
-		return left >= whole-deadBand && m.sites[to].surplus(m.loads[i]) == 0
+		return left >= whole-deadBand && m.sites[to].surplus(with) == 0
 	}
-	before, after := m.full[to], m.sites[to].fullness(m.loads[i])
+	before, after := m.full[to], m.sites[to].fullness(with)
 	return m.sick || (left >= whole-deadBand || left >= after) && (after <= whole+deadBand || after-whole < (whole-before)/2)
 }
 

@@ -258,7 +258,7 @@ func checkEven(t *rapid.T, b *board, from, to int32) {
 		for _, i := range b.order {
 			m := &balancing{board: b, on: b.placed(), sick: b.peers[from].Health > 0 && f.fullness(load{}) > whole+deadBand, full: make([]int64, len(b.peers))}
 			m.full[to] = g.fullness(load{})
-			if b.place[i] == from && m.leaves(i, from, to, false) && m.suits(i, from, to) {
+			if b.place[i] == from && m.leaves(m.loads[i], from, to, false) && m.suits(i, from, to) {
 				t.Fatalf("%s has %d, %s has %d millionths of its share", b.peers[from].Name, f.fullness(load{}), b.peers[to].Name, g.fullness(load{}))
 			}
 		}
