@@ -94,6 +94,7 @@ type balancing struct {
 	oldest []time.Time // of could: when the first of them began
 	least  []load      // of peers: no replica there that may be moved weighs less
 	givers []int32     // that have anything that may be moved, the fullest first
+	found  []offer     // by pick
 	moving []int       // of workloads: how many are on their way
 	most   int         // how many more may be
 	barren [][]barren  // of takers, by giver; nil: none yet
@@ -104,6 +105,13 @@ type balancing struct {
 type barren struct {
 	sparing bool // while the giver was spared
 	at      bool // at all
+}
+
+// offer is a replica that a giver could give, and how early it is to go.
+type offer struct {
+	i    int32
+	rank int
+	hash uint64
 }
 
 func (b barren) knows(sparing bool) bool { return b.at || sparing && b.sparing }
@@ -206,23 +214,27 @@ func (m *balancing) refill(p int32) {
 // to go back to it, and then the one for which that peer comes first. Sparing: see leaves.
 func (m *balancing) pick(from, to int32, sparing bool) int32 {
 	m.sow()
-	var found []near
+	found := m.found[:0]
 	m.could[from] = slices.DeleteFunc(m.could[from], func(i int32) bool { return !m.mayMove(i) })
 	for _, i := range m.could[from] {
 		if m.movable(i, from, to) && m.leaves(m.loads[i], from, to, sparing) {
-			found = append(found, near{i, m.seedAt(i).hash(m.sites[to].seed)})
+			rank := 2*truth(m.stay[i].young) + truth(m.skews(i, to))
+			found = append(found, offer{i, rank, m.seedAt(i).hash(m.sites[to].seed)})
 		}
 	}
-	rank := func(i int32) int { return 2*truth(m.stay[i].young) + truth(m.skews(i, to)) }
-	slices.SortFunc(found, func(x, y near) int {
-		return cmp.Or(cmp.Compare(rank(x.peer), rank(y.peer)), cmp.Compare(y.hash, x.hash), strings.Compare(string(m.wanted[x.peer].Replica), string(m.wanted[y.peer].Replica)))
+	m.found = found
+	slices.SortFunc(found, func(x, y offer) int {
+		if c := cmp.Or(cmp.Compare(x.rank, y.rank), cmp.Compare(y.hash, x.hash)); c != 0 {
+			return c
+		}
+		return strings.Compare(string(m.wanted[x.i].Replica), string(m.wanted[y.i].Replica))
 	})
 	again := false
-	for _, n := range found {
-		if m.suits(n.peer, from, to) {
-			return n.peer
+	for _, o := range found {
+		if m.suits(o.i, from, to) {
+			return o.i
 		}
-		again = again || !m.termless(n.peer)
+		again = again || !m.termless(o.i)
 	}
 	m.barren[to][from].at = !again && !sparing
 	m.barren[to][from].sparing = !again

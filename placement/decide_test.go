@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -76,6 +77,22 @@ func BenchmarkReplan(b *testing.B) {
 			p.Plan(noon)
 		})
 	})
+	b.Run("return", func(b *testing.B) {
+		back := returned(v, 50)
+		p := tellAll(back)
+		p.Plan(noon)
+		peer := back.Peers[0].ID
+		held := slices.DeleteFunc(slices.Clone(back.Incumbents), func(in Incumbent) bool { return in.Peer != peer })
+		measured(b, 5, func(n int) { // a row comes meanwhile
+			again := slices.Clone(held)
+			again[0].Ready = n%2 == 1
+			p.SetHeld(peer, again, nil)
+			p.Plan(noon)
+		})
+		if p.last.Shifts < len(v.Wanted)/inMotion/2 {
+			b.Errorf("%d moves", p.last.Shifts)
+		}
+	})
 	b.Run("apply", func(b *testing.B) {
 		p := told()
 		measured(b, 20, func(n int) { // one is applied, the one before deleted
@@ -85,6 +102,25 @@ func BenchmarkReplan(b *testing.B) {
 			p.Plan(noon)
 		})
 	})
+}
+
+// returned is a view after the last so many peers were lost, what they ran went elsewhere, and they have come back, empty.
+func returned(v View, number int) View {
+	v.Peers = slices.Clone(v.Peers)
+	back := v.Peers[len(v.Peers)-number:]
+	for i := range back {
+		back[i].Live = false
+	}
+	v = v.Foresee(Future{Wait: true}).View
+	v.Peers = slices.Clone(v.Peers)
+	back = v.Peers[len(v.Peers)-number:]
+	came := map[PeerID]bool{}
+	for i := range back {
+		back[i].Live, back[i].Steady, back[i].Came = true, true, noon
+		came[back[i].ID] = true
+	}
+	v.Incumbents = slices.DeleteFunc(slices.Clone(v.Incumbents), func(in Incumbent) bool { return came[in.Peer] })
+	return v
 }
 
 // measured tells what a step costs of the processors.
