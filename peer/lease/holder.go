@@ -42,6 +42,7 @@ type held struct {
 	askAt   time.Duration
 	soon    int    // how often it is still asked for again soon, see pause
 	after   uint64 // the number of a round: answers to it and to those before do not count
+	waited  bool   // askAt is a pause after the last ask: who has not answered by then is silent
 }
 
 type refusal struct {
@@ -78,10 +79,10 @@ func (h *Holder) Need(name string, need Need) {
 	if l.Terms != need.Terms || !sameWitnesses(l.Witnesses, need.Witnesses) {
 		l.kept = max(l.kept, l.end())
 		h.restart(l)
-		l.askAt, l.soon = 0, mostSoon
+		l.askAt, l.soon, l.waited = 0, mostSoon, false
 	}
 	if l.Next != need.Next {
-		l.askAt = 0
+		l.askAt, l.waited = 0, false
 	}
 	l.Need = need
 }
@@ -211,17 +212,21 @@ func (h *Holder) Round(now time.Duration) []Outgoing {
 	h.number++
 	h.rounds[h.number%mostRounds] = round{h.number, now}
 	asks := map[crdt.PeerID][]Ask{}
+	var out []Outgoing
 	for _, name := range h.Names() {
 		l := h.leases[name]
 		if l.askAt > now+h.each()/4 {
 			continue
 		}
-		l.askAt = now + h.pause(now, name, l)
+		if h.deadlocked(now, name, l) && (h.pick == nil || h.pick(2) == 0) {
+			out = append(out, h.giveBack(now, name, l)...)
+			continue
+		}
+		l.askAt, l.waited = now+h.pause(now, name, l), true
 		for _, witness := range l.witnesses() {
 			asks[witness] = append(asks[witness], Ask{Name: name, Workload: l.Workload, Terms: l.Terms, Next: l.Next})
 		}
 	}
-	var out []Outgoing
 	for _, witness := range slices.Sorted(maps.Keys(asks)) {
 		for part := range slices.Chunk(asks[witness], mostNames) {
 			out = append(out, Outgoing{witness, Message{Life: h.life, Number: h.number, Term: h.term, Asks: part}})
@@ -241,7 +246,7 @@ func (h *Holder) Take(now time.Duration, from crdt.PeerID, m Message) (out []Out
 		switch {
 		case a.Verdict == Free:
 			if h.End(a.Name) <= now {
-				l.askAt, l.soon = now, mostSoon
+				l.askAt, l.soon, l.waited = now, mostSoon, false
 				delete(l.refused, from)
 			}
 		case !counts || m.Number <= l.after:
@@ -273,12 +278,34 @@ func (h *Holder) refusedBy(now time.Duration, from crdt.PeerID, l *held, a Answe
 	if h.End(a.Name) > now || len(l.until) == 0 || a.Verdict != Taken || !l.blocked(now+h.each()/4) {
 		return nil
 	}
+	return h.giveBack(now, a.Name, l)
+}
+
+// giveBack gives back what was granted, and asks again some time later.
+func (h *Holder) giveBack(now time.Duration, name string, l *held) []Outgoing {
 	h.restart(l)
-	l.askAt = now + h.each()/2
+	l.askAt, l.waited = now+h.each()/2, false
 	if h.pick != nil {
 		l.askAt += h.each() * time.Duration(h.pick(1000)) / 1000
 	}
-	return h.freeing(a.Name, l)
+	return h.freeing(name, l)
+}
+
+// deadlocked says whether some granted it, others have granted it to somebody else for a while to come, and the rest has had time to answer and has
+// not: two that ask could hold a grant each for good where the third witness is dead. One of them must let go, which is why only every
+// second time either does.
+func (h *Holder) deadlocked(now time.Duration, name string, l *held) bool {
+	if !l.waited || h.End(name) > now {
+		return false
+	}
+	granted, taken := false, false
+	for _, until := range l.until {
+		granted = granted || until > now
+	}
+	for _, r := range l.refused {
+		taken = taken || r.Verdict == Taken && r.until > now+h.each()/4
+	}
+	return granted && taken
 }
 
 // blocked says whether in some list so many witnesses have granted it to others until after a moment that the rest is no majority.

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -82,6 +83,65 @@ func TestEndIsOfAMajorityOfEachList(t *testing.T) {
 	h.Need("r", Need{Terms: Terms{1}, Witnesses: [][]crdt.PeerID{{"x"}}})
 	if got := h.End("r"); got != before {
 		t.Errorf("with other witnesses it is held until %v, and was until %v", got, before)
+	}
+}
+
+// TestTwoWithOneGrantEach: of two that want the same, and of which each was granted it by one witness while the third is dead, one gets it.
+func TestTwoWithOneGrantEach(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		names := []crdt.PeerID{"a", "b"}
+		witnesses := map[crdt.PeerID]*Witness{}
+		holders := map[crdt.PeerID]*Holder{}
+		for _, id := range names {
+			witnesses[id] = NewWitness(Term, "", nil)
+			holders[id] = NewHolder(Term, 1, random.IntN)
+			holders[id].Need("r", Need{Witnesses: [][]crdt.PeerID{{"a", "b", "c"}}})
+		}
+		type flight struct {
+			at       time.Duration
+			from, to crdt.PeerID
+			m        Message
+		}
+		var flying []flight
+		now := 2 * Term
+		held := func() bool { return holders["a"].End("r") > now || holders["b"].End("r") > now }
+		for end := now + 2*Term; now < end && !held(); now += 5 * time.Millisecond {
+			send := func(from, to crdt.PeerID, m Message) {
+				if to != "c" && len(m.Asks)+len(m.Frees)+len(m.Answers) > 0 {
+					way := 5 * time.Millisecond // to itself
+					if from != to {
+						way *= time.Duration(2 + random.IntN(6))
+					}
+					flying = append(flying, flight{now + way, from, to, m})
+				}
+			}
+			for _, f := range flying {
+				if f.at > now {
+					continue
+				}
+				var answer Message
+				var out []Outgoing
+				if len(f.m.Answers) > 0 {
+					out = holders[f.to].Take(now, f.from, f.m)
+				} else {
+					answer, out = witnesses[f.to].Take(now, f.from, f.m, func(Ask) Verdict { return Granted })
+				}
+				send(f.to, f.from, answer)
+				for _, o := range out {
+					send(f.to, o.To, o.Message)
+				}
+			}
+			flying = slices.DeleteFunc(flying, func(f flight) bool { return f.at <= now })
+			for _, id := range names {
+				for _, o := range holders[id].Round(now) {
+					send(id, o.To, o.Message)
+				}
+			}
+		}
+		if !held() {
+			t.Fatalf("seed %d: nobody has it", seed)
+		}
 	}
 }
 
