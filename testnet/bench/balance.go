@@ -16,6 +16,7 @@ var returning = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkReturning
 
 var heapFleet = benchmarked{pkg: "./testnet/heap", pattern: "^BenchmarkFleet$", once: true, rows: []metricRow{
 	{benchmark: "Fleet", metric: "storm-s", row: series{
-		name: "300 peers, 6,000 replicas of mixed sizes: losses, flaps, a join, a split, drains, taints, refusals in 9 virtual minutes, all promises checked: CPU", unit: "s"}},
+		name: "1,000 peers, 20,000 replicas of mixed sizes: losses, flaps, a join, a split, drains, taints, refusals in 9 virtual minutes, all promises checked: CPU", unit: "s"}},
+	{benchmark: "Fleet", metric: "form-s", row: series{name: "the same: CPU until that cluster had formed", unit: "s"}},
 	{benchmark: "Fleet", metric: "up-%", row: series{name: "the same: wanted replicas up, on average", unit: "%", more: true}},
 }}

@@ -32,7 +32,7 @@ func (b benchmarked) measure(ctx context.Context, l *lab) ([]series, error) {
 		rounds = 1
 	}
 	out, err := l.tool(ctx, "go", "test", "-run", "^$", "-bench", b.pattern, "-benchtime", "1x",
-		"-count", strconv.Itoa(rounds), "-timeout", "20m", b.pkg)
+		"-count", strconv.Itoa(rounds), "-timeout", "1h", b.pkg)
 	if err != nil {
 		return nil, err
 	}

@@ -121,19 +121,20 @@ func TestFleet(t *testing.T) {
 	t.Logf("%+v", tally)
 }
 
-// BenchmarkFleet plays the storm in a cluster of 300 peers and 6,000 replicas. The cost grows about with the square of the peers, for each
+// BenchmarkFleet plays the storm in a cluster of 1,000 peers and 20,000 replicas. The cost grows about with the square of the peers, for each
 // plans anew as news reaches it.
 func BenchmarkFleet(b *testing.B) {
 	defer frugal()()
+	const replicas = 20_000
 	for b.Loop() {
 		began := spent(b)
-		w := fleet(b, Options{Seed: 1, Peers: 300, Late: 1}, 6000)
+		w := fleet(b, Options{Seed: 1, Peers: 1000, Late: 1}, replicas)
 		formed := spent(b)
-		storm(b, w, 6000)
+		storm(b, w, replicas)
 		violated(b, w)
 		b.ReportMetric(formed-began, "form-s")
 		b.ReportMetric(spent(b)-formed, "storm-s")
-		b.ReportMetric(100*w.course.Tally(w.now, 6000).Up, "up-%")
+		b.ReportMetric(100*w.course.Tally(w.now, replicas).Up, "up-%")
 	}
 }
 

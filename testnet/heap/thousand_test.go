@@ -184,9 +184,9 @@ func TestTrafficAtRest(t *testing.T) {
 // restBytes is what a peer at rest in a cluster of 1,000 may send in a second.
 const restBytes = 3000
 
-// frugal makes a large world collect garbage seldom, as long as it stays within 7 GiB. What it returns undoes that.
+// frugal makes a large world collect garbage seldom, as long as it stays within 10 GiB. What it returns undoes that.
 func frugal() (undo func()) {
-	percent, limit := debug.SetGCPercent(400), debug.SetMemoryLimit(7<<30)
+	percent, limit := debug.SetGCPercent(400), debug.SetMemoryLimit(10<<30)
 	return func() {
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)
