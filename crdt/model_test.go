@@ -188,7 +188,8 @@ func (m model) objectOf(key Key, kept []Op) Object {
 	var winners []Field
 	for _, e := range m.contenders(kept) {
 		at := slices.IndexFunc(winners, func(f Field) bool {
-			return f.Path == e.path || below(f.Path, e.path) || below(e.path, f.Path)
+			overlap := f.Path == e.path || below(f.Path, e.path) || below(e.path, f.Path)
+			return overlap && (f.Value != nil || e.value != nil || f.Path == e.path) // deletions are not in each other's way
 		})
 		if at < 0 {
 			winners = append(winners, Field{Path: e.path, Value: e.value, Writer: e.op.Stamp, Manager: e.op.Manager, User: e.op.User})

@@ -3,6 +3,7 @@ package crdt
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +42,33 @@ func fields(s *Set) map[Path]string {
 
 func two() (a, b *author) {
 	return &author{id: "a", set: NewSet()}, &author{id: "b", set: NewSet()}
+}
+
+// TestDeletionsAreNotInEachOthersWay: who deletes a field does not keep the deletion, by another, of all around it from being listed or from
+// winning, or that would change as soon as the smaller deletion is forgotten.
+func TestDeletionsAreNotInEachOthersWay(t *testing.T) {
+	for _, ids := range [][2]PeerID{{"a", "b"}, {"b", "a"}} {
+		one, all := &author{id: ids[0], set: NewSet()}, &author{id: ids[1], set: NewSet()}
+		all.write(Update, Change{Path: "spec"})
+		one.write(Create, set("spec/replicas", "6"), set("spec/env", "x"))
+		one.write(Update, set("spec/image", "y"))
+		one.write(Update, Change{Path: "spec/image"})
+		one.hear(all)
+		before, _ := one.set.Object(web)
+		rivals := 0
+		for _, f := range append(slices.Clone(before.Fields), before.Deleted...) {
+			rivals += len(f.Conflicts)
+		}
+		if want := 1 + len(before.Deleted); rivals != want {
+			t.Errorf("%d rivals, want %d: %v", rivals, want, before)
+		}
+		count := one.set.Count()
+		forgetAll(one.set)
+		after, _ := one.set.Object(web)
+		if diff := cmp.Diff(before, after, shown...); diff != "" || one.set.Count() == count {
+			t.Errorf("forgetting %d operations changed what is shown (-before +after):\n%s", count-one.set.Count(), diff)
+		}
+	}
 }
 
 func TestWritesToDifferentFieldsBothHold(t *testing.T) {

@@ -74,41 +74,61 @@ func overlap(effects []effect) bool {
 
 // settleTree is settle for paths that may lie above each other: the highest stamp of all takes its
 // place, and so on down; what finds its place taken, or a winner above or below, is the rival of that one.
+// Deletions are not in each other's way: each takes its place unless a value has it.
 func settleTree(effects []effect) []Field {
 	effects = slices.DeleteFunc(effects, func(e effect) bool { return e.hidden })
 	slices.SortStableFunc(effects, func(a, b effect) int { return b.from.compare(a.from) })
-	var fields []Field
-	taken := map[Path]int{} // winner at this path
-	under := map[Path]int{} // highest winner below this path
+	w := winners{at: map[Path]int{}, below: map[Path]int{}, valued: map[Path]int{}}
 	for _, e := range effects {
-		if at, ok := claim(e.change.Path, taken, under); ok {
-			fields[at].rival(e)
-			continue
-		}
-		at := len(fields)
-		fields = append(fields, e.field())
-		taken[e.change.Path] = at
-		for p, ok := e.change.Path.parent(); ok; p, ok = p.parent() {
-			if _, known := under[p]; !known {
-				under[p] = at
-			}
+		if at := w.inTheWay(e); at < len(w.fields) {
+			w.fields[at].rival(e)
+		} else {
+			w.add(e)
 		}
 	}
-	slices.SortFunc(fields, func(a, b Field) int { return cmp.Compare(a.Path, b.Path) })
-	return fields
+	slices.SortFunc(w.fields, func(a, b Field) int { return cmp.Compare(a.Path, b.Path) })
+	return w.fields
 }
 
-// claim returns the winner that stands in the way of p.
-func claim(p Path, taken, under map[Path]int) (at int, ok bool) {
-	if at, ok = under[p]; ok {
-		return at, true
-	}
-	for more := true; more; p, more = p.parent() {
-		if at, ok = taken[p]; ok {
-			return at, true
+// winners have taken their places, the highest stamp first.
+type winners struct {
+	fields []Field
+	at     map[Path]int // which has this path
+	below  map[Path]int // the first below this path
+	valued map[Path]int // the same, of those with a value
+}
+
+// inTheWay returns the first winner that stands in the way of e; the number of all if none does.
+func (w *winners) inTheWay(e effect) int {
+	p, first := e.change.Path, len(w.fields)
+	consider := func(places map[Path]int, p Path) {
+		if at, ok := places[p]; ok && at < first && (e.change.Value != nil || w.fields[at].Value != nil || p == e.change.Path) {
+			first = at
 		}
 	}
-	return 0, false
+	if e.change.Value == nil {
+		consider(w.valued, p)
+	} else {
+		consider(w.below, p)
+	}
+	for more := true; more; p, more = p.parent() {
+		consider(w.at, p)
+	}
+	return first
+}
+
+func (w *winners) add(e effect) {
+	at := len(w.fields)
+	w.fields = append(w.fields, e.field())
+	w.at[e.change.Path] = at
+	for p, ok := e.change.Path.parent(); ok; p, ok = p.parent() {
+		if _, known := w.below[p]; !known {
+			w.below[p] = at
+		}
+		if _, known := w.valued[p]; !known && e.change.Value != nil {
+			w.valued[p] = at
+		}
+	}
 }
 
 func (e effect) field() Field {
