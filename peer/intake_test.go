@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/crdt"
+	"shoal/peer/control"
 	"shoal/peer/replication"
 	"shoal/peer/trust"
 )
@@ -170,7 +171,8 @@ func TestAFailureCostsOneMessage(t *testing.T) {
 }
 
 func TestRowsKeepTheNewestOfEachPeer(t *testing.T) {
-	box := newRowBox()
+	now := 7 * time.Second
+	box := newRowBox(func() control.Clock { return control.Clock{Elapsed: now} })
 	row := func(peer string, sequence uint64, size int) replication.Row {
 		return replication.Row{Peer: crdt.PeerID(peer), Version: replication.Version{Boot: 1, Sequence: sequence}, Signed: make([]byte, size)}
 	}
@@ -181,7 +183,11 @@ func TestRowsKeepTheNewestOfEachPeer(t *testing.T) {
 		put("a", row("a", uint64(i), 100), row("b", uint64(i/2), 100))
 		put("c", row("a", uint64(i/3), 100))
 	}
+	now += 3 * time.Second
 	events, more := box.take(10)
+	if waited := receivedIn(events[0]).Waited; waited != 3*time.Second {
+		t.Errorf("the row of its sender waited for %s, want 3s", waited)
+	}
 	if len(events) != 1 || more || box.bytes != 0 {
 		t.Fatalf("%d events, more %v, %d bytes left", len(events), more, box.bytes)
 	}

@@ -97,7 +97,7 @@ func New(config Config, ports Ports) (*Peer, error) {
 		audit:    newAudit(func() time.Time { return ports.Now().Wall }),
 		acks:     newAcks(),
 		box:      newMailbox(),
-		rows:     newRowBox(),
+		rows:     newRowBox(ports.Now),
 		received: make(chan received, receivedAtMost),
 		writes:   make(chan control.Event, writesAtMost),
 		reads:    make(chan read),

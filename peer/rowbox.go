@@ -2,6 +2,7 @@ package peer
 
 import (
 	"sync"
+	"time"
 
 	"shoal/crdt"
 	"shoal/peer/control"
@@ -21,6 +22,8 @@ const (
 // make all of them larger than 32 MiB is dropped, and so is other talk about rows beyond 64 messages.
 // Reconciliation repairs both. It never blocks, so that observations cannot hold up the checking of intent.
 type rowBox struct {
+	now Ticker
+
 	mu      sync.Mutex
 	rows    map[crdt.PeerID]waitingRow
 	order   []crdt.PeerID // of rows, by the first that came since it was taken last
@@ -33,10 +36,11 @@ type rowBox struct {
 type waitingRow struct {
 	from crdt.PeerID
 	row  replication.Row
+	came time.Duration
 }
 
-func newRowBox() *rowBox {
-	return &rowBox{rows: map[crdt.PeerID]waitingRow{}, wake: make(chan struct{}, 1)}
+func newRowBox(now Ticker) *rowBox {
+	return &rowBox{now: now, rows: map[crdt.PeerID]waitingRow{}, wake: make(chan struct{}, 1)}
 }
 
 // put takes a message of the lane of observations.
@@ -76,7 +80,7 @@ func (b *rowBox) putRow(from crdt.PeerID, row replication.Row) {
 		b.order = append(b.order, row.Peer)
 	}
 	b.bytes = grown
-	b.rows[row.Peer] = waitingRow{from, row}
+	b.rows[row.Peer] = waitingRow{from, row, b.now().Elapsed}
 }
 
 // take gives out what waited longest: at most that many rows, in one message for each who sent some, and a little
@@ -85,18 +89,25 @@ func (b *rowBox) take(rows int) (events []control.Event, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(rows, len(b.order))
-	pushes := map[crdt.PeerID]*replication.Rows{}
+	now, pushes := b.now().Elapsed, map[crdt.PeerID]*control.Received{}
+	var order []*control.Received
 	for _, id := range b.order[:n] {
 		held := b.rows[id]
 		delete(b.rows, id)
 		b.bytes -= len(held.row.Signed)
 		push := pushes[held.from]
 		if push == nil {
-			push = &replication.Rows{}
+			push = &control.Received{From: held.from, Message: replication.Message{Rows: &replication.Rows{}}}
 			pushes[held.from] = push
-			events = append(events, control.Received{From: held.from, Message: replication.Message{Rows: push}})
+			order = append(order, push)
 		}
-		push.Rows = append(push.Rows, held.row)
+		push.Message.Rows.Rows = append(push.Message.Rows.Rows, held.row)
+		if held.from == id {
+			push.Waited = now - held.came
+		}
+	}
+	for _, push := range order {
+		events = append(events, *push)
 	}
 	b.order = b.order[n:]
 	t := min(rowTalkPerTurn, len(b.talk))

@@ -40,6 +40,7 @@ type MemberChanged struct{ Member gossip.Member }
 type Received struct {
 	From    crdt.PeerID
 	Message replication.Message
+	Waited  time.Duration // of the sender's own row: since it came to this machine
 }
 
 // Done is the answer to an Action: Status is set where the runtime gave one. Err is nil or says why it failed.

@@ -276,7 +276,7 @@ func (m *Machine) received(e Received, received replication.Received) {
 	m.gone(e.From, received.Delta)
 	for _, r := range received.Rows {
 		m.newsOfRows()
-		m.takeRow(e.From, r)
+		m.takeRow(e, r)
 	}
 	m.spokeUp(e.From)
 	m.confirmFrom(e.From, e.Message)

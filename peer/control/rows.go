@@ -22,7 +22,8 @@ type row struct {
 }
 
 // takeRow keeps a newer row of another peer. One that cannot be read is set aside, and the one before stands.
-func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
+func (m *Machine) takeRow(e Received, sealed replication.Row) {
+	from := e.From
 	if sealed.Peer == m.self {
 		return
 	}
@@ -48,7 +49,7 @@ func (m *Machine) takeRow(from crdt.PeerID, sealed replication.Row) {
 		m.dropAside(asideName(siteDecode, string(sealed.Peer)))
 	}
 	if from == sealed.Peer {
-		m.measure(sealed, read.observation.At)
+		m.measure(sealed, read.observation.At, e.Waited)
 	}
 	m.rowOfFloor(sealed.Peer, read.observation)
 	m.happened.tell(sealed.Peer, read.observation.Events)

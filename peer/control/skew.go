@@ -39,8 +39,8 @@ type skewRing struct {
 func (r skewRing) best() time.Duration { return slices.Max(r.ahead[:min(r.n, skewRows)]) }
 
 // measure takes the time of a row that its own peer sent. It counts only if it was made while both heard each other:
-// a row that was fetched after a cut may be of any age.
-func (m *Machine) measure(sealed replication.Row, at int64) {
+// a row that was fetched after a cut may be of any age. Waited is how long it lay here before it was taken in.
+func (m *Machine) measure(sealed replication.Row, at int64, waited time.Duration) {
 	peer := sealed.Peer
 	c := &m.clocks
 	n, held := m.members[peer], m.rows[peer]
@@ -54,7 +54,7 @@ func (m *Machine) measure(sealed replication.Row, at int64) {
 	if c.of == nil {
 		c.of = map[crdt.PeerID]skewRing{}
 	}
-	r.ahead[r.n%skewRows] = fromMillis(at).Sub(m.now.Wall)
+	r.ahead[r.n%skewRows] = fromMillis(at).Sub(m.now.Wall) + waited
 	r.n++
 	c.of[peer] = r
 	if c.due == 0 {

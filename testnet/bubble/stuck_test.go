@@ -8,6 +8,7 @@ import (
 
 	"shoal/crdt"
 	"shoal/peer"
+	"shoal/peer/control"
 )
 
 // counted is how often a peer's audit has a reason, about another peer or about nobody.
@@ -68,6 +69,13 @@ func TestAStuckPartner(t *testing.T) {
 			if s := p.audit().Sync; len(s.Silent) != 0 || s.Stuck != 0 {
 				t.Errorf("afterwards %s says %+v", p.Name, s)
 			}
+			p.read(func(m *control.Machine) {
+				for _, note := range m.Notes() {
+					if note.Reason == "ClockSkew" {
+						t.Errorf("%s takes what lay waiting for a clock that is wrong: %s", p.Name, note.Text)
+					}
+				}
+			})
 		}
 	})
 }
