@@ -165,7 +165,11 @@ func podPhase(i *control.InstanceView) string {
 func notReadyText(i *control.InstanceView) string {
 	var texts []string
 	for _, c := range i.Containers {
-		if !c.Ready {
+		switch {
+		case c.Ready:
+		case i.State == control.Leasing: // how it ended before is not why it does not run
+			texts = append(texts, c.Name+": "+orElse(i.Waits, strings.ToLower(string(i.State))))
+		default:
 			texts = append(texts, c.Name+": "+orElse(strings.TrimSpace(c.Reason+" "+c.Detail), orElse(i.Waits, strings.ToLower(string(i.State)))))
 		}
 	}
@@ -189,6 +193,8 @@ func containerState(i *control.InstanceView, c control.ContainerView) object {
 	switch {
 	case c.Phase == runtime.Running:
 		return object{"running": object{"startedAt": timestamp(c.StartedAt)}}
+	case i.State == control.Leasing:
+		return object{"waiting": object{"reason": string(i.State), "message": i.Waits}}
 	case i.State == control.BackOff:
 		return object{"waiting": object{"reason": "CrashLoopBackOff",
 			"message": fmt.Sprintf("ended with exit code %d (%s); it is started again after a pause", c.ExitCode, strings.TrimSuffix(c.Reason+": "+c.Detail, ": "))}}
