@@ -33,7 +33,7 @@
 //
 // A write at "a" overwrites what it had seen at "a/b". A write at "a/b" hides the value at "a" that it
 // had seen, for good: the leaf has become a tree. Where neither had seen the other, the higher stamp wins and
-// the lower is its Rival. One operation that deletes "a" and sets "a/b" replaces the tree below "a".
+// the lower is its Rival. Two deletions are not in each other's way. One operation that deletes "a" and sets "a/b" replaces the tree below "a".
 //
 // # Forgetting
 //
